@@ -1,0 +1,1 @@
+"""Reproducible measurements: each module runs as `python -m benchmarks.NAME [--json]`."""

@@ -1,0 +1,1 @@
+"""Everything that binds the engine to a program that runs it."""
