@@ -1,0 +1,135 @@
+"""Where the grid stands at evaluation s: inter-domain distribution bridging (InstantAS, section 3.2)."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+
+from lib_instantas.tiling import SMALLEST, Axis, Segment, Size, TilePlan, segments, tiles_of
+
+VERTICAL, HORIZONTAL = 0, 1
+
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+
+ELASTIC_REACH = 0.25
+"""How far an elastic line moves to either side of its place, as a share of the distance between lines."""
+
+Position = Callable[[int, int], float]
+"""(number of moves, axis) -> where the grid stands, as a share of the distance between lines in [0, 1)."""
+
+
+def cyclic(gamma: float, moves: int, axis: int) -> float:
+    """gamma of a tile further at each move, without rounding on the way (section 3.2)."""
+    return float(_exact(gamma) * moves % 1)
+
+
+def golden(moves: int, axis: int) -> float:
+    """Fractional parts of multiples of the golden ratio: any few consecutive places are spread evenly."""
+    return moves * GOLDEN_RATIO % 1
+
+
+def uniform_random(seed: int, moves: int, axis: int) -> float:
+    """A place drawn from the picture's seed; the first grid stands at its origin."""
+    return random.Random(f"{seed}/{axis}/{moves}").random() if moves else 0.0
+
+
+def period(gamma: float) -> int:
+    """Number of moves after which the cyclic grid repeats: 0.015 -> 200, 0.125 -> 8, 1 -> 1 (paper, figure 7)."""
+    return _exact(gamma).denominator
+
+
+def _exact(gamma: float) -> Fraction:
+    return Fraction(gamma).limit_denominator(10_000)
+
+
+def make_position(schedule: str, gamma: float, seed: int) -> Position:
+    """The schedule "cyclic", "golden" or "random" as a function of moves and axis."""
+    schedules: dict[str, Position] = {
+        "cyclic": partial(cyclic, gamma),
+        "golden": golden,
+        "random": partial(uniform_random, seed),
+    }
+    return schedules[schedule]
+
+
+def moves_until(evaluation: int, movement: str) -> tuple[int, int]:
+    """How often (vertical, horizontal) have moved when an evaluation begins.
+
+    "alternate" moves the horizontal axis in one evaluation and the vertical one in the next (section 3.2);
+    "together" moves both at each.
+    """
+    if movement == "together":
+        return evaluation, evaluation
+    return evaluation // 2, (evaluation + 1) // 2
+
+
+@dataclass(frozen=True)
+class MovedAxis:
+    """One axis of the grid as it stands at an evaluation."""
+
+    segments: tuple[Segment, ...]
+    shift: int = 0
+
+
+def ring(axis: Axis, position: float) -> MovedAxis:
+    """The canvas is closed on itself and the whole grid moves along it, as in the paper."""
+    return MovedAxis(segments(axis.cuts, axis.side), round(position * axis.pitch))
+
+
+def clamp(axis: Axis, position: float) -> MovedAxis:
+    """Nothing wraps: the grid moves under the canvas, and one more tile fills what it leaves at the start."""
+    offset = round(position * axis.pitch)
+    inner = (cut + offset for cut in axis.cuts if 0 < cut + offset < axis.length)
+    return MovedAxis(segments((0, *inner, axis.length), axis.side))
+
+
+def elastic(axis: Axis, position: float) -> MovedAxis:
+    """Nothing wraps and nothing is added: only the inner lines move, by a quarter of a tile to either side at most.
+
+    The border tiles take what is left. A native grid's last tile may be narrower than that travel: then the lines
+    stop one pixel before the border.
+    """
+    offset = round(((position + 0.5) % 1 - 0.5) * 2 * ELASTIC_REACH * axis.pitch)
+    offset = min(offset, axis.cuts[-1] - axis.cuts[-2] - 1)
+    inner = (cut + offset for cut in axis.cuts[1:-1])
+    return MovedAxis(segments((0, *inner, axis.length), math.ceil(SMALLEST * axis.side)))
+
+
+EDGES: dict[str, Callable[[Axis, float], MovedAxis]] = {"elastic": elastic, "clamp": clamp, "ring": ring}
+"""What happens where the moved grid meets the border of the picture."""
+
+
+@dataclass(frozen=True)
+class BridgedGrid:
+    """A grid together with how it moves.
+
+    `edges` names one of EDGES for the (vertical, horizontal) axis; `wraps` says which axis the picture itself is
+    closed on, so that even a single tile has to move there. Any other axis that holds one tile never moves.
+    """
+
+    axes: tuple[Axis, Axis]
+    position: Position
+    edges: tuple[str, str]
+    movement: str = "alternate"
+    wraps: tuple[bool, bool] = (False, False)
+
+    @property
+    def canvas(self) -> Size:
+        """Height and width of the canvas, latent pixels."""
+        return self.axes[VERTICAL].length, self.axes[HORIZONTAL].length
+
+    def plan(self, evaluation: int) -> TilePlan:
+        """The tiles of one evaluation, counted from 0."""
+        moves = moves_until(evaluation, self.movement)
+        rows, columns = (self._moved(axis, moves[axis]) for axis in (VERTICAL, HORIZONTAL))
+        return TilePlan(self.canvas, tiles_of(rows.segments, columns.segments), (rows.shift, columns.shift))
+
+    def _moved(self, which: int, moves: int) -> MovedAxis:
+        axis = self.axes[which]
+        if axis.count == 1 and not self.wraps[which]:
+            return MovedAxis(segments(axis.cuts, axis.side))
+        return EDGES[self.edges[which]](axis, self.position(moves, which))

@@ -1,0 +1,180 @@
+"""The model for a canvas of any size: plan the tiles, evaluate them in batches, assemble the predictions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib_instantas.fusion import assemble, canvas_scale, cut
+from lib_instantas.methods import Method
+from lib_instantas.tiling import Size, Tile, TilePlan
+
+logger = logging.getLogger(__name__)
+
+AUTO_BATCH_PIXELS = 8 * 64 * 64
+"""Rows x latent pixels that "auto" sends through the UNet at once on a GPU; more gave no speed."""
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One call of the model: `rows` rows for the first tile, then as many for the next, and so on."""
+
+    plan: TilePlan
+    tiles: tuple[Tile, ...]
+    rows: int
+
+
+Around = Callable[[ModelCall], AbstractContextManager[Any]]
+"""A part that must know which tiles a model call is about; what it changes it restores on exit."""
+
+
+class TiledDenoiser:
+    """A model of one size asked about a canvas of any size; same signature, same shapes in and out.
+
+    `model(x, sigma, **conditioning)` is called with tiles of x [B, C, H, W] stacked along the rows. Tensors in the
+    conditioning that lie on the canvas are cut with each tile, all others are repeated for it. A sampler may need
+    several calls for one evaluation (conditional and unconditional apart): all of them share one plan, until
+    `next_evaluation` is called. `before_batch` is called before each batch and may raise to stop the sampling.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Tensor],
+        method: Method,
+        *,
+        tile_batch: int = 0,
+        around: Sequence[Around] = (),
+        before_batch: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.model = model
+        self.method = method
+        self.tile_batch = tile_batch
+        self.around = tuple(around)
+        self.before_batch = before_batch
+        self.evaluation = 0
+        self._memory = _PredictionMemory()
+        self._batch_limit: int | None = None
+
+    def next_evaluation(self) -> None:
+        """Say that the sampler's next evaluation begins, so that the grid moves on."""
+        self.evaluation += 1
+        self._memory.rewind()
+
+    def __call__(self, x: Tensor, sigma: Tensor, **conditioning: Any) -> Tensor:
+        """The prediction for the whole canvas, [B, C, H, W] like x; sigma is one value or one per row [B]."""
+        plan = self.method.plan(self.evaluation)
+        if plan.is_whole_canvas:
+            return self._call_model(plan, plan.tiles, x, sigma, conditioning)
+        predictions = self._predictions(plan, x, sigma, conditioning)
+        prediction = assemble(plan, predictions, self._memory.recall(x.shape))
+        self._memory.keep(prediction)
+        return prediction
+
+    def _predictions(
+        self, plan: TilePlan, x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
+    ) -> Iterator[tuple[Tile, Tensor]]:
+        """Every tile with its prediction; a batch that does not fit into memory is halved."""
+        pending = self._batches(plan, x)
+        while pending:
+            tiles = pending.pop(0)
+            prediction = self._call_unless_out_of_memory(plan, tiles, x, sigma, conditioning)
+            if prediction is None:
+                self._batch_limit = len(tiles) // 2
+                pending = [*_chunks(tiles, self._batch_limit), *pending]
+                continue
+            yield from zip(tiles, prediction.chunk(len(tiles)), strict=True)
+
+    def _batches(self, plan: TilePlan, x: Tensor) -> list[tuple[Tile, ...]]:
+        """Tiles of equal size, as many at once as the setting, or the device, takes."""
+        by_size = groupby(sorted(plan.tiles, key=lambda tile: tile.size), key=lambda tile: tile.size)
+        return [chunk for size, tiles in by_size for chunk in _chunks(tuple(tiles), self._batch_size(size, x))]
+
+    def _batch_size(self, size: Size, x: Tensor) -> int:
+        automatic = 1 if x.device.type == "cpu" else max(1, AUTO_BATCH_PIXELS // (x.shape[0] * size[0] * size[1]))
+        return min(self.tile_batch or automatic, self._batch_limit or self.tile_batch or automatic)
+
+    def _call_unless_out_of_memory(
+        self, plan: TilePlan, tiles: tuple[Tile, ...], x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
+    ) -> Tensor | None:
+        try:
+            return self._call_tiles(plan, tiles, x, sigma, conditioning)
+        except (torch.cuda.OutOfMemoryError, RuntimeError) as error:
+            if len(tiles) == 1 or not is_out_of_memory(error):
+                raise
+            logger.warning("InstantAS: out of memory with %d tiles at once, going on with half of them", len(tiles))
+        # Outside the handler: only now are the failed tensors free.
+        if x.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _call_tiles(
+        self, plan: TilePlan, tiles: tuple[Tile, ...], x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
+    ) -> Tensor:
+        def for_tiles(value: Tensor) -> Tensor:
+            if value.ndim >= 4 and canvas_scale(value, plan.canvas):
+                return torch.cat([cut(value, plan, tile) for tile in tiles])
+            if value.ndim and value.shape[0] == x.shape[0]:
+                return value.repeat(len(tiles), *[1] * (value.ndim - 1))
+            return value
+
+        return self._call_model(plan, tiles, for_tiles(x), for_tiles(sigma), map_tensors(for_tiles, conditioning))
+
+    def _call_model(
+        self, plan: TilePlan, tiles: tuple[Tile, ...], x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
+    ) -> Tensor:
+        self.before_batch()
+        call = ModelCall(plan, tiles, x.shape[0] // len(tiles))
+        with ExitStack() as parts:
+            for part in self.around:
+                parts.enter_context(part(call))
+            return self.model(x, sigma, **conditioning)
+
+
+class _PredictionMemory:
+    """The last prediction of each model call of an evaluation, for pixels that no tile covers."""
+
+    def __init__(self) -> None:
+        self._kept: list[Tensor] = []
+        self._call = 0
+
+    def rewind(self) -> None:
+        self._call = 0
+
+    def recall(self, shape: torch.Size) -> Tensor | None:
+        known = self._kept[self._call] if self._call < len(self._kept) else None
+        return known if known is not None and known.shape == shape else None
+
+    def keep(self, prediction: Tensor) -> None:
+        self._kept[self._call : self._call + 1] = [prediction]
+        self._call += 1
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """The same nest of dicts, lists and tuples with every tensor replaced."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: map_tensors(function, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map_tensors(function, item) for item in value)
+    return value
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception is a device's or the main memory's word for "no room left"."""
+    return (
+        isinstance(error, torch.cuda.OutOfMemoryError)
+        or "out of memory" in str(error)
+        or ("can't allocate memory" in str(error))
+    )
+
+
+def _chunks(tiles: tuple[Tile, ...], size: int) -> list[tuple[Tile, ...]]:
+    return [tiles[i : i + size] for i in range(0, len(tiles), size)]
