@@ -69,22 +69,27 @@ def moves_until(evaluation: int, movement: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class MovedAxis:
-    """One axis of the grid as it stands at an evaluation."""
+    """One axis of the grid as it stands at an evaluation, `offset` latent pixels from where it began.
+
+    `shift` is that same offset where the canvas itself moves under the grid (ring), 0 where only the lines do.
+    """
 
     segments: tuple[Segment, ...]
+    offset: int = 0
     shift: int = 0
 
 
 def ring(axis: Axis, position: float) -> MovedAxis:
     """The canvas is closed on itself and the whole grid moves along it, as in the paper."""
-    return MovedAxis(segments(axis.cuts, axis.side), round(position * axis.pitch))
+    offset = round(position * axis.pitch)
+    return MovedAxis(segments(axis.cuts, axis.side), offset, shift=offset)
 
 
 def clamp(axis: Axis, position: float) -> MovedAxis:
     """Nothing wraps: the grid moves under the canvas, and one more tile fills what it leaves at the start."""
     offset = round(position * axis.pitch)
     inner = (cut + offset for cut in axis.cuts if 0 < cut + offset < axis.length)
-    return MovedAxis(segments((0, *inner, axis.length), axis.side))
+    return MovedAxis(segments((0, *inner, axis.length), axis.side), offset)
 
 
 def elastic(axis: Axis, position: float) -> MovedAxis:
@@ -96,7 +101,7 @@ def elastic(axis: Axis, position: float) -> MovedAxis:
     offset = round(((position + 0.5) % 1 - 0.5) * 2 * ELASTIC_REACH * axis.pitch)
     offset = min(offset, axis.cuts[-1] - axis.cuts[-2] - 1)
     inner = (cut + offset for cut in axis.cuts[1:-1])
-    return MovedAxis(segments((0, *inner, axis.length), math.ceil(SMALLEST * axis.side)))
+    return MovedAxis(segments((0, *inner, axis.length), math.ceil(SMALLEST * axis.side)), offset)
 
 
 EDGES: dict[str, Callable[[Axis, float], MovedAxis]] = {"elastic": elastic, "clamp": clamp, "ring": ring}
@@ -124,11 +129,19 @@ class BridgedGrid:
 
     def plan(self, evaluation: int) -> TilePlan:
         """The tiles of one evaluation, counted from 0."""
-        moves = moves_until(evaluation, self.movement)
-        rows, columns = (self._moved(axis, moves[axis]) for axis in (VERTICAL, HORIZONTAL))
+        rows, columns = self._moved(evaluation)
         return TilePlan(self.canvas, tiles_of(rows.segments, columns.segments), (rows.shift, columns.shift))
 
-    def _moved(self, which: int, moves: int) -> MovedAxis:
+    def offset(self, evaluation: int) -> tuple[int, int]:
+        """How far (down, right) the grid stands from where it began, latent pixels."""
+        rows, columns = self._moved(evaluation)
+        return rows.offset, columns.offset
+
+    def _moved(self, evaluation: int) -> tuple[MovedAxis, MovedAxis]:
+        vertical, horizontal = moves_until(evaluation, self.movement)
+        return self._moved_axis(VERTICAL, vertical), self._moved_axis(HORIZONTAL, horizontal)
+
+    def _moved_axis(self, which: int, moves: int) -> MovedAxis:
         axis = self.axes[which]
         if axis.count == 1 and not self.wraps[which]:
             return MovedAxis(segments(axis.cuts, axis.side))

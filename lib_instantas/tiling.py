@@ -196,7 +196,8 @@ def fitted_axis_candidates(length: int, native: int) -> list[Axis]:
 def fitted_axes(canvas: Size, native: int, cost: CostModel | None = None) -> tuple[Axis, Axis]:
     """The cheapest grid of fitted tiles; among near ties, the one with the fewest tiles."""
     cost = cost or CostModel(native)
-    pairs = list(product(*(fitted_axis_candidates(length, native) for length in canvas)))
+    rows_candidates, columns_candidates = (fitted_axis_candidates(length, native) for length in canvas)
+    pairs = list(product(rows_candidates, columns_candidates))
     costs = [rows.count * columns.count * cost((rows.side, columns.side)) for rows, columns in pairs]
     near = [pair for pair, value in zip(pairs, costs, strict=True) if value <= min(costs) * (1 + NEAR_TIE)]
     return min(near, key=lambda pair: pair[0].count * pair[1].count)

@@ -1,0 +1,73 @@
+"""The engine on a diffusers pipeline: any pipeline whose UNet takes (sample, timestep, ...)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lib_instantas.denoiser import Around, TiledDenoiser
+from lib_instantas.methods import Request, make_method
+from lib_instantas.settings import Settings
+
+
+@contextmanager
+def tiled_unet(
+    unet: nn.Module,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    steps: int = 20,
+    around: Sequence[Around] = (),
+    before_batch: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """While open, the UNet answers for a canvas of any size; every call is one evaluation of the sampler.
+
+    The native tile side is the UNet's `config.sample_size`. On leaving, the UNet is as it was.
+    """
+    before = vars(unet).get("forward")
+    forward = unet.forward
+    request = Request((0, 0), int(unet.config.sample_size), settings, seed, steps)
+    denoiser: TiledDenoiser | None = None
+
+    def model(x: Tensor, timestep: Tensor, **conditioning: Any) -> Tensor:
+        return forward(x, timestep, **conditioning, return_dict=False)[0]
+
+    def tiled_forward(sample: Tensor, timestep: Any, *args: Any, **conditioning: Any) -> Any:
+        nonlocal denoiser, request
+        canvas = (int(sample.shape[-2]), int(sample.shape[-1]))
+        if denoiser is None or request.canvas != canvas:
+            request = replace(request, canvas=canvas)
+            denoiser = TiledDenoiser(
+                model,
+                make_method(request),
+                tile_batch=settings.tile_batch,
+                around=around,
+                before_batch=before_batch,
+            )
+        as_output = conditioning.pop("return_dict", True)
+        if args:
+            conditioning["encoder_hidden_states"] = args[0]
+        prediction = denoiser(sample, torch.as_tensor(timestep, device=sample.device), **conditioning)
+        denoiser.next_evaluation()
+        return _Output(prediction) if as_output else (prediction,)
+
+    unet.forward = tiled_forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        if before is None:
+            del unet.forward
+        else:
+            unet.forward = before
+
+
+class _Output:
+    """What a UNet returns when it is asked for an object: the prediction as `.sample`."""
+
+    def __init__(self, sample: Tensor) -> None:
+        self.sample = sample

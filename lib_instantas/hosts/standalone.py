@@ -1,0 +1,138 @@
+"""Pictures of any size from a diffusers pipeline, without a WebUI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lib_instantas.denoiser import Around
+from lib_instantas.hosts.diffusers import tiled_unet
+from lib_instantas.infotext import KEY, to_text
+from lib_instantas.methods import Request
+from lib_instantas.settings import Settings, SettingsError
+from lib_instantas.sizes import canvas_for, central_crop
+from lib_instantas.summary import summarise
+from lib_instantas.tiling import LATENT_SCALE, Size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "DDIM": ("DDIMScheduler", {}),
+    "Euler": ("EulerDiscreteScheduler", {}),
+    "Euler a": ("EulerAncestralDiscreteScheduler", {}),
+    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}),
+    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "UniPC": ("UniPCMultistepScheduler", {}),
+    "Heun": ("HeunDiscreteScheduler", {}),
+    "LCM": ("LCMScheduler", {}),
+}
+"""The WebUI's names for samplers, each as a diffusers scheduler and its options."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to make. `size` is (height, width) in image pixels, to the pixel."""
+
+    prompt: str
+    size: Size
+    settings: Settings
+    negative_prompt: str = ""
+    seed: int = 0
+    steps: int = 20
+    guidance: float = 7.0
+    sampler: str = "Euler a"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A picture, its infotext in the WebUI's form, and the decoded latents' size before the central crop."""
+
+    image: Image
+    infotext: str
+
+
+@dataclass
+class Generator:
+    """A diffusers text-to-image pipeline that makes pictures of any size.
+
+    `around` are the parts that take part in every UNet call, such as regional attention.
+    """
+
+    pipeline: Any
+    around: Sequence[Around] = field(default_factory=tuple)
+
+    @property
+    def native(self) -> int:
+        """Side of the tile that the model knows, latent pixels."""
+        return int(self.pipeline.unet.config.sample_size)
+
+    def __call__(
+        self,
+        job: Job,
+        on_step: Callable[[int, torch.Tensor], None] = lambda step, latents: None,
+        before_batch: Callable[[], None] = lambda: None,
+    ) -> Result:
+        """Make one picture; `on_step(step, latents)` is called after each step of the sampler.
+
+        Raises SettingsError for an unknown sampler.
+        """
+        self._use_sampler(job.sampler)
+        canvas = canvas_for(job.size)
+        with tiled_unet(
+            self.pipeline.unet,
+            job.settings,
+            seed=job.seed,
+            steps=job.steps,
+            around=self.around,
+            before_batch=before_batch,
+        ) if job.settings.enabled else _untouched():
+            decoded = self._run(job, canvas, on_step)
+        return Result(decoded.crop(central_crop((decoded.height, decoded.width), job.size)), self._infotext(job))
+
+    def _run(self, job: Job, canvas: Size, on_step: Callable[[int, torch.Tensor], None]) -> Image:
+        def after_step(pipeline: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
+            on_step(step + 1, state["latents"])
+            return state
+
+        return self.pipeline(
+            prompt=job.prompt,
+            negative_prompt=job.negative_prompt,
+            height=canvas[0] * LATENT_SCALE,
+            width=canvas[1] * LATENT_SCALE,
+            num_inference_steps=job.steps,
+            guidance_scale=job.guidance,
+            generator=torch.Generator("cpu").manual_seed(job.seed),
+            callback_on_step_end=after_step,
+        ).images[0]
+
+    def _use_sampler(self, name: str) -> None:
+        import diffusers
+
+        if name not in SAMPLERS:
+            raise SettingsError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
+        scheduler, options = SAMPLERS[name]
+        config = self.pipeline.scheduler.config
+        self.pipeline.scheduler = getattr(diffusers, scheduler).from_config(config, **options)
+
+    def _infotext(self, job: Job) -> str:
+        parameters = {
+            "Steps": job.steps,
+            "Sampler": job.sampler,
+            "CFG scale": job.guidance,
+            "Seed": job.seed,
+            "Size": f"{job.size[1]}x{job.size[0]}",
+            KEY: self.done(job),
+        }
+        lines = [job.prompt, *([f"Negative prompt: {job.negative_prompt}"] if job.negative_prompt else [])]
+        return "\n".join([*lines, ", ".join(f"{key}: {_quoted(value)}" for key, value in parameters.items())])
+
+    def done(self, job: Job) -> str:
+        """The infotext value that says what the engine does for this job, or why nothing."""
+        if not job.settings.enabled:
+            return to_text(job.settings, "off")
+        summary = summarise(Request(canvas_for(job.size), self.native, job.settings, job.seed, job.steps))
+        return to_text(job.settings, str(summary) if summary.is_tiled else "off: the image fits one tile")

@@ -1,0 +1,163 @@
+"""Shapes on a canvas, brought to a grid of cells exactly by area.
+
+Coordinates are fractions of the canvas, x to the right and y downwards; what lies outside 0..1 is not on the canvas.
+The coverage of a cell is the share of its area inside the shape, so a shape keeps its area at every resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lib_instantas.tiling import Size
+
+ROUNDING = 1e-9
+"""Means below this are what rounding left of zero."""
+
+
+class Shape(Protocol):
+    """Something that covers part of a canvas."""
+
+    def coverage(self, size: Size) -> Tensor:
+        """Share of each cell's area inside the shape, [H, W] in 0..1, double precision."""
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A box by its upper left corner and its extent."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def coverage(self, size: Size) -> Tensor:
+        """Share of each cell's area inside the box, [H, W]."""
+        rows = _covered_cells(self.y, self.y + self.height, size[0])
+        columns = _covered_cells(self.x, self.x + self.width, size[1])
+        return rows[:, None] * columns[None, :]
+
+
+def _covered_cells(start: float, stop: float, length: int) -> Tensor:
+    """Length of each of an axis's cells inside [start, stop), which are fractions of the axis."""
+    cells = torch.arange(length, dtype=torch.float64)
+    return ((cells + 1).clamp(max=stop * length) - cells.clamp(min=start * length)).clamp(min=0)
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """A closed outline through at least three points (x, y); where it crosses itself, wound twice is inside too."""
+
+    points: tuple[tuple[float, float], ...]
+
+    def coverage(self, size: Size) -> Tensor:
+        """Share of each cell's area inside the outline, [H, W]: the signed areas right of its edges, summed up."""
+        height, width = size
+        signed = torch.zeros(size, dtype=torch.float64)
+        for (x0, y0), (x1, y1) in zip(self.points, (*self.points[1:], self.points[0]), strict=True):
+            _add_area_right_of_edge(signed, (x0 * width, y0 * height), (x1 * width, y1 * height))
+        return signed.abs().clamp(max=1)
+
+
+def _add_area_right_of_edge(signed: Tensor, start: tuple[float, float], stop: tuple[float, float]) -> None:
+    """Add to each cell the part of its area right of the edge, counted negative where the edge goes up.
+
+    Within a row the edge runs evenly from `left` to `right`; the mean of clamp(x + 1 - edge, 0, 1) over that run has a
+    closed form through the antiderivative of the clamp.
+    """
+    (x0, y0), (x1, y1), sign = (*start,), (*stop,), 1.0
+    if y0 > y1:
+        x0, y0, x1, y1, sign = x1, y1, x0, y0, -1.0
+    first, last = max(0, int(y0)), min(signed.shape[0], int(max(y1, 0)) + 1)
+    if y0 == y1 or first >= last:
+        return
+    rows = torch.arange(first, last, dtype=torch.float64)
+    top, bottom = rows.clamp(min=y0), (rows + 1).clamp(max=y1)
+    slope = (x1 - x0) / (y1 - y0)
+    ends = torch.stack([x0 + (top - y0) * slope, x0 + (bottom - y0) * slope])
+    left, right = ends.amin(0)[:, None], ends.amax(0)[:, None]
+    column_ends = torch.arange(1, signed.shape[1] + 1, dtype=torch.float64)
+    signed[first:last] += sign * (bottom - top).clamp(min=0)[:, None] * _mean_clamp(column_ends, left, right)
+
+
+def _mean_clamp(stop: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Mean of clamp(stop - e, 0, 1) for e running evenly from left to right."""
+    run = right - left
+    steep = run < 1e-6
+    mean = (_clamp_integral(stop - left) - _clamp_integral(stop - right)) / run.masked_fill(steep, 1)
+    return torch.where(steep, (stop - left).clamp(0, 1), mean)
+
+
+def _clamp_integral(t: Tensor) -> Tensor:
+    """Integral of clamp(s, 0, 1) for s up to t."""
+    inner = t.clamp(0, 1)
+    return inner * inner / 2 + (t - 1).clamp(min=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """A grey-scale picture stretched over the canvas: `values` [h, w] in 0..1, 1 is inside."""
+
+    values: Tensor
+
+    def coverage(self, size: Size) -> Tensor:
+        """Mean of the picture over each cell, [H, W]."""
+        return area_resample(self.values.double(), size)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mask) and torch.equal(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.values.shape))
+
+
+def feathered(coverage: Tensor, width: float) -> Tensor:
+    """The coverage with its border made a straight ramp of `width` cells, centred on the outline.
+
+    The canvas's own border is no outline: what touches it does not fade there.
+    """
+    if width <= 0:
+        return coverage
+    for dim in (-1, -2):
+        centres = torch.arange(coverage.shape[dim], dtype=torch.float64) + 0.5
+        coverage = _range_means(coverage, centres - width / 2, centres + width / 2, dim)
+    return coverage
+
+
+def area_resample(values: Tensor, size: Size) -> Tensor:
+    """Means over the cells of another grid, [..., h, w] -> [..., H, W].
+
+    A grid that has come about by halving, rounding up, has cells of whole pixels, the last one cut off by the border
+    (this is what a UNet's strided convolutions see); any other divides the canvas evenly.
+    """
+    for dim, count in ((-2, size[0]), (-1, size[1])):
+        length = values.shape[dim]
+        if length != count:
+            bounds = torch.arange(count + 1, dtype=torch.float64) * _cell_side(length, count)
+            values = _range_means(values, bounds[:-1], bounds[1:].clamp(max=length), dim)
+    return values
+
+
+def _cell_side(length: int, count: int) -> float:
+    halved, side = length, 1
+    while halved > count:
+        halved, side = (halved + 1) // 2, side * 2
+    return side if halved == count else length / count
+
+
+def _range_means(values: Tensor, start: Tensor, stop: Tensor, dim: int) -> Tensor:
+    """Mean of the values over each range [start, stop) of an axis; beyond it the border cells go on."""
+    along = values.double().transpose(dim, -1)
+    means = (_integral(along, stop) - _integral(along, start)) / (stop - start)
+    return means.masked_fill(means < ROUNDING, 0).to(values.dtype).transpose(dim, -1)
+
+
+def _integral(values: Tensor, at: Tensor) -> Tensor:
+    """Integral of piecewise constant values [..., L] from 0 to each position, [..., positions]."""
+    cell = at.floor().clamp(0, values.shape[-1] - 1).long()
+    before = F.pad(values.cumsum(-1), (1, 0))
+    return before[..., cell] + (at - cell) * values[..., cell]

@@ -1,0 +1,66 @@
+"""What a method will do, or has done, in numbers: for the plan command, the page's live line and the infotext."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lib_instantas.bridging import BridgedGrid, period
+from lib_instantas.methods import Request, make_method
+from lib_instantas.tiling import LATENT_SCALE, Size
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The work of one sampling run. Sizes are (height, width) in latent pixels.
+
+    `tile` is the size most tiles have in the first evaluation, `tiles_per_step` their number there, `evaluations`
+    the tiles the UNet sees in all, `computed_ratio` the latent pixels it computes per latent pixel of the canvas.
+    `period` is the number of moves after which a cyclic grid repeats, None for any other; `offsets` is where the
+    grid stands at each step, (down, right), for a method that moves one.
+    """
+
+    canvas: Size
+    tiles_per_step: int
+    tile: Size
+    evaluations: int
+    computed_ratio: float
+    period: int | None
+    offsets: tuple[tuple[int, int], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain lists and numbers."""
+        return {key: list(map(_plain, value)) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether there is anything to do: a canvas that fits one tile is left to the model."""
+        return self.tiles_per_step > 1
+
+    def __str__(self) -> str:
+        height, width = (side * LATENT_SCALE for side in self.tile)
+        tiles = "1 tile" if self.tiles_per_step == 1 else f"{self.tiles_per_step} tiles"
+        return f"{tiles} of {width}x{height}, {self.evaluations} UNet evaluations"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def summarise(request: Request) -> Summary:
+    """What the request's method does in `request.steps` evaluations of the sampler."""
+    method = make_method(request)
+    plans = [method.plan(evaluation) for evaluation in range(request.steps)]
+    first = plans[0]
+    moving = isinstance(method, BridgedGrid)
+    cyclic = moving and request.settings.schedule == "cyclic"
+    return Summary(
+        canvas=request.canvas,
+        tiles_per_step=len(first.tiles),
+        tile=Counter(tile.size for tile in first.tiles).most_common(1)[0][0],
+        evaluations=sum(len(plan.tiles) for plan in plans),
+        computed_ratio=sum(plan.computed for plan in plans) / (len(plans) * request.canvas[0] * request.canvas[1]),
+        period=period(request.settings.gamma) if cyclic else None,
+        offsets=tuple(method.offset(evaluation) for evaluation in range(request.steps)) if moving else (),
+    )
