@@ -1,0 +1,67 @@
+"""Routes of our own, behind the same credentials as the host's API."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from modules import shared
+
+from lib_instantas.settings import Settings
+
+
+def add_routes(_: Any, app: FastAPI) -> None:
+    """Add `GET /instantas/schema`: the JSON schema of the object that `alwayson_scripts` takes."""
+    app.add_api_route("/instantas/schema", schema, methods=["GET"], dependencies=[Depends(credentials_check(app))])
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the settings object."""
+    described = Settings.schema()
+    for setting in described["properties"].values():
+        if "choices" in setting:
+            setting["enum"] = setting.pop("choices")
+    return described | {"additionalProperties": False}
+
+
+def credentials_check(app: FastAPI) -> Callable[..., Any]:
+    """A dependency that lets through whoever the host's API (--api-auth) or page (--gradio-auth) would let through."""
+
+    async def check(request: Request) -> None:
+        credentials = await HTTPBasic(auto_error=False)(request)
+        if not _is_protected(app) or _knows(_api_users(), credentials):
+            return
+        if not _api_users() and (_knows(_page_users(app), credentials) or _is_logged_in(app, request)):
+            return
+        raise HTTPException(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
+
+    return check
+
+
+def _is_protected(app: FastAPI) -> bool:
+    return bool(shared.cmd_opts.api_auth or getattr(app, "auth", None))
+
+
+def _api_users() -> dict[str, str]:
+    entries = (entry.partition(":") for entry in (shared.cmd_opts.api_auth or "").split(",") if ":" in entry)
+    return {user: password for user, _, password in entries}
+
+
+def _page_users(app: FastAPI) -> dict[str, str]:
+    users = getattr(app, "auth", None)
+    return users if isinstance(users, dict) else {}
+
+
+def _knows(users: dict[str, str], credentials: HTTPBasicCredentials | None) -> bool:
+    if credentials is None or credentials.username not in users:
+        return False
+    return secrets.compare_digest(credentials.password.encode(), users[credentials.username].encode())
+
+
+def _is_logged_in(app: FastAPI, request: Request) -> bool:
+    """Whether the request carries the cookie of a login to the page."""
+    tokens = getattr(app, "tokens", {})
+    return any(name.startswith("access-token") and token in tokens for name, token in request.cookies.items())

@@ -1,0 +1,68 @@
+"""What a generation would do, in one line, from the same planner that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from lib_instantas.methods import Request
+from lib_instantas.settings import Settings
+from lib_instantas.sizes import canvas_for
+from lib_instantas.summary import Summary, summarise
+from lib_instantas.tiling import LATENT_SCALE, Size
+
+MANY_TILES = 2_000
+"""Tiles in one grid from which on only the first evaluation is planned and the rest is taken to be like it."""
+
+LARGEST_BY_FORMAT = {"webp": 16_383, "jpg": 65_535, "jpeg": 65_535}
+"""Longest side in pixels that a file format can hold."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One sampling run: `size` is (height, width) in image pixels, `evaluations` how often the sampler asks."""
+
+    name: str
+    size: Size
+    evaluations: int
+
+
+def forecast(settings: Settings, passes: list[Pass], native: int, file_format: str = "png") -> str:
+    """One line for the passes of a generation with a model of `native` latent pixels a side."""
+    lines = [f"{work.name}{_describe(settings, work, native)}" for work in passes]
+    text = "; ".join([*lines, *_warnings(passes, file_format)])
+    return text if settings.enabled else f"Off. Switched on: {text}"
+
+
+def _describe(settings: Settings, work: Pass, native: int) -> str:
+    request = Request(canvas_for(work.size), native, settings, steps=work.evaluations)
+    summary = _summary(request)
+    without = f"{work.evaluations} UNet evaluations of {_shown(work.size)}"
+    if settings.method == "direct":
+        return f"{without} at once, {_times_native(request)}"
+    if not summary.is_tiled:
+        return f"nothing to do, {_shown(work.size)} fits one tile; {without}"
+    return f"{summary}; without: {without}, {_times_native(request)}"
+
+
+def _summary(request: Request) -> Summary:
+    first = summarise(replace(request, steps=1))
+    if first.tiles_per_step < MANY_TILES:
+        return summarise(request)
+    return replace(first, evaluations=first.evaluations * request.steps)
+
+
+def _times_native(request: Request) -> str:
+    side = request.settings.native_side(request.native)
+    times = request.canvas[0] * request.canvas[1] / side**2
+    return f"{times:.1f} times the model's {side * LATENT_SCALE}x{side * LATENT_SCALE}"
+
+
+def _shown(size: Size) -> str:
+    return f"{size[1]}x{size[0]}"
+
+
+def _warnings(passes: list[Pass], file_format: str) -> Iterator[str]:
+    largest = LARGEST_BY_FORMAT.get(file_format.lower())
+    if largest and passes and max(passes[-1].size) > largest:
+        yield f"{file_format} files hold at most {largest} pixels a side: choose png to save this picture"

@@ -1,0 +1,66 @@
+"""The settings page: what the panel begins with, and what an API call that does not say otherwise gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from modules import shared
+
+from lib_instantas.settings import Settings, SettingsError, kind, names, option, parse_settings
+
+SECTION = ("instantas", "InstantAS")
+
+PER_PICTURE = ("enabled", "width", "height")
+"""Settings that belong to one picture and have no default to choose."""
+
+
+def option_name(setting: str) -> str:
+    """The key under which the host stores the default of a setting."""
+    return f"instantas_{setting}"
+
+
+def default_settings() -> Settings:
+    """The settings with the user's defaults; those declared in the code where a stored one has become invalid."""
+    stored = {name: getattr(shared.opts, option_name(name), option(name).default) for name in _with_default()}
+    values: dict[str, Any] = {}
+    for name, value in stored.items():
+        try:
+            parse_settings({name: value})
+        except SettingsError:
+            continue
+        values[name] = value
+    return parse_settings(values)
+
+
+def add_options() -> None:
+    """Put a default for each setting onto the host's settings page."""
+    for name in _with_default():
+        info = shared.OptionInfo(option(name).default, _label(name), *_component(name), section=SECTION)
+        shared.opts.add_option(option_name(name), info.info(_help(name)).needs_reload_ui())
+
+
+def _with_default() -> list[str]:
+    return [name for name in names() if name not in PER_PICTURE and not _is_free_text(name)]
+
+
+def _is_free_text(name: str) -> bool:
+    return kind(option(name)) is str and "choices" not in option(name).field_info.extra
+
+
+def _label(name: str) -> str:
+    return str(option(name).field_info.extra["label"])
+
+
+def _help(name: str) -> str:
+    return str(option(name).field_info.extra["help"])
+
+
+def _component(name: str) -> tuple[Any, dict[str, Any]]:
+    field = option(name)
+    info, extra = field.field_info, field.field_info.extra
+    if "choices" in extra:
+        return gr.Dropdown, {"choices": list(extra["choices"])}
+    if kind(field) is bool:
+        return gr.Checkbox, {}
+    return gr.Slider, {"minimum": info.ge, "maximum": info.le, "step": extra["step"]}

@@ -1,0 +1,104 @@
+"""The accordion: one component per setting, and a line below them that says what will happen."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from lib_instantas.hosts.webui.options import default_settings
+from lib_instantas.hosts.webui.page import FOLLOWED, line_for
+from lib_instantas.hosts.webui.pasting import FromInfotext
+from lib_instantas.hosts.webui.probe import refusal
+from lib_instantas.settings import kind, names, option
+
+try:
+    from modules.ui_components import InputAccordion
+except ImportError:
+    InputAccordion = None
+
+SWITCH = "enabled"
+
+ROWS = (
+    ("method", "schedule", "edges"),
+    ("gamma", "movement", "fit"),
+    ("tile", "tile_batch"),
+    ("width", "height"),
+)
+"""Settings that stand side by side; a setting that is named nowhere gets a row of its own below."""
+
+
+class Panel:
+    """The components of one tab. `components` is in the order of the settings."""
+
+    def __init__(self, elem_id: Callable[[str], str], tab: str) -> None:
+        self.tab = tab
+        self._elem_id = elem_id
+        self._defaults = default_settings().dict()
+        self._by_name: dict[str, Any] = {}
+        reason = refusal()
+        with self._accordion(interactive=reason is None):
+            self._settings(interactive=reason is None)
+            self.line = gr.HTML(_paragraph(reason or ""), elem_id=elem_id("line"), elem_classes=["instantas-line"])
+
+    @property
+    def components(self) -> list[Any]:
+        """One component per setting, in their order."""
+        return [self._by_name[name] for name in names()]
+
+    def paste_fields(self) -> list[tuple[Any, FromInfotext]]:
+        """Which component takes what from a pasted infotext."""
+        return [(self._by_name[name], FromInfotext(name)) for name in names()]
+
+    def follow(self, page_controls: Mapping[str, Any]) -> None:
+        """Write the line anew whenever a setting, or a control of the page that matters, changes."""
+        if refusal() is not None:
+            return
+        known = {name: page_controls.get(f"{self.tab}_{name}") for name in FOLLOWED[self.tab]}
+        followed = {name: control for name, control in known.items() if control is not None}
+
+        def write(*values: Any) -> str:
+            count = len(self._by_name)
+            return _paragraph(line_for(values[:count], dict(zip(followed, values[count:], strict=True))))
+
+        inputs = [*self.components, *followed.values()]
+        for component in inputs:
+            component.change(write, inputs, self.line, show_progress=False, queue=False)
+
+    def _accordion(self, interactive: bool) -> Any:
+        if InputAccordion is not None and interactive:
+            accordion = InputAccordion(False, label="InstantAS", elem_id=self._elem_id(SWITCH))
+            self._by_name[SWITCH] = accordion
+            return accordion
+        return gr.Accordion("InstantAS", open=False, elem_id=self._elem_id("accordion"))
+
+    def _settings(self, interactive: bool) -> None:
+        switch = () if SWITCH in self._by_name else ((SWITCH,),)
+        placed = {SWITCH, *(name for row in ROWS for name in row)}
+        for row in (*switch, *ROWS, *((name,) for name in names() if name not in placed)):
+            with gr.Row():
+                for name in row:
+                    self._by_name[name] = self._component(name, interactive)
+        for component in self._by_name.values():
+            component.do_not_save_to_config = True  # The settings page keeps the defaults, and only it.
+
+    def _component(self, name: str, interactive: bool) -> Any:
+        field = option(name)
+        info, extra = field.field_info, field.field_info.extra
+        shared = {"label": extra["label"], "info": extra["help"], "value": self._defaults[name]}
+        shared |= {"elem_id": self._elem_id(name), "interactive": interactive}
+        if "choices" in extra:
+            return gr.Dropdown(choices=list(extra["choices"]), **shared)
+        if kind(field) is bool:
+            return gr.Checkbox(**shared)
+        if kind(field) is str:
+            return gr.Textbox(**shared)
+        if name in ("width", "height"):
+            return gr.Number(precision=0, **shared)
+        return gr.Slider(info.ge, info.le, step=extra["step"], **shared)
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"

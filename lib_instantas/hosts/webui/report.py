@@ -1,0 +1,78 @@
+"""What a generation did, kept in its metadata: the one value under "InstantAS" in the infotext."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib_instantas.infotext import KEY, to_text
+from lib_instantas.settings import Settings
+from lib_instantas.tiling import LATENT_SCALE, TilePlan
+
+FIRST_PASS, HIRES_PASS = "first pass", "hires pass"
+NOTHING = "off: the image fits one tile"
+
+
+@dataclass
+class PassReport:
+    """The work of one sampling run: its first grid, and the tiles evaluated so far."""
+
+    plan: TilePlan
+    method: str
+    evaluations: int = 0
+
+    def __str__(self) -> str:
+        if self.method != "direct" and self.plan.is_whole_canvas:
+            return NOTHING
+        size = Counter(tile.size for tile in self.plan.tiles).most_common(1)[0][0]
+        height, width = (side * LATENT_SCALE for side in size)
+        count = len(self.plan.tiles)
+        return f"{count} tile{'s' * (count > 1)} of {width}x{height}, {self.evaluations} UNet evaluations"
+
+
+@dataclass
+class Report:
+    """A value for the host's metadata that is worked out when the metadata are written."""
+
+    settings: Settings
+    passes: dict[str, PassReport] = field(default_factory=dict)
+
+    def begin(self, name: str, work: PassReport) -> None:
+        """A sampling run begins; a first pass begins a new picture."""
+        if name == FIRST_PASS:
+            self.passes.clear()
+        self.passes[name] = work
+
+    def __call__(self, **_: Any) -> str:
+        """The infotext, as the host asks for it."""
+        return to_text(self.settings, self.done)
+
+    @property
+    def done(self) -> str:
+        """In words what was done, or why nothing was."""
+        if len(self.passes) == 1 and FIRST_PASS in self.passes:
+            return str(self.passes[FIRST_PASS])
+        return "; ".join(f"{name}: {work}" for name, work in self.passes.items()) or "nothing sampled yet"
+
+
+def attach_report(p: Any, settings: Settings) -> None:
+    """Make sure that the metadata of `p` hold a report for these settings.
+
+    One that is there already stays: other extensions begin the same generation twice on a copy that shares its
+    metadata. X/Y/Z plots share them between pictures with different settings, so a report for others is replaced.
+    """
+    report = p.extra_generation_params.get(KEY)
+    if not isinstance(report, Report) or report.settings != settings:
+        p.extra_generation_params[KEY] = Report(settings)
+
+
+def detach_report(p: Any) -> bool:
+    """Make sure that the metadata of `p` say nothing of this extension; whether they did."""
+    return p.extra_generation_params.pop(KEY, None) is not None
+
+
+def report_of(p: Any) -> Report | None:
+    """The report in the metadata of `p`."""
+    report = p.extra_generation_params.get(KEY)
+    return report if isinstance(report, Report) else None

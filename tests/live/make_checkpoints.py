@@ -1,0 +1,67 @@
+"""Fill the model shapes with random weights. Runs in the WebUI's own Python: its model classes name the weights.
+
+    python make_checkpoints.py WEBUI_DIR MODELS_DIR
+
+MODELS_DIR holds `NAME.yaml` files; a `NAME.safetensors` is written beside each.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import open_clip
+import torch
+import transformers
+from omegaconf import OmegaConf
+from safetensors.torch import save_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from open_clip_architecture import register_architecture
+
+
+def offline_text_encoders() -> None:
+    """Let the model classes of this process build text encoders from a configuration, without any weights."""
+    clip = transformers.CLIPTextModel
+    clip.from_pretrained = lambda version, **_: clip(transformers.CLIPTextConfig.from_pretrained(version))
+    build = open_clip.create_model_and_transforms
+    open_clip.create_model_and_transforms = lambda arch, device=None, pretrained=None: build(arch, device=device)
+
+
+def randomise(model: torch.nn.Module) -> None:
+    """Give each layer that starts at zero weights of its own, and each text norm a mean that is not zero.
+
+    The WebUI divides by the mean of the text encoding when it restores it after weighting words.
+    """
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(False)
+        if parameter.dim() > 1 and not parameter.any():
+            parameter.normal_(std=0.5 / parameter[0].numel() ** 0.5)
+        if "final_layer_norm.bias" in name or "ln_final.bias" in name:
+            parameter.fill_(0.2)
+
+
+def write_checkpoint(config: Path, seed: int) -> None:
+    """Write `NAME.safetensors` for one `NAME.yaml`."""
+    from ldm.util import instantiate_from_config
+
+    torch.manual_seed(seed)
+    model = instantiate_from_config(OmegaConf.load(config).model)
+    randomise(model)
+    weights = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
+    save_file(weights, str(config.with_suffix(".safetensors")))
+
+
+def main(webui: Path, models: Path) -> None:
+    """Make every checkpoint that has a configuration and no weights yet."""
+    for repository in ("stable-diffusion-stability-ai", "generative-models", "k-diffusion"):
+        sys.path.insert(0, str(webui / "repositories" / repository))
+    register_architecture()
+    offline_text_encoders()
+    for seed, config in enumerate(sorted(models.glob("*.yaml"))):
+        write_checkpoint(config, seed)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
