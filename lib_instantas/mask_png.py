@@ -40,7 +40,9 @@ def _decode(data: bytes) -> Tensor:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             _check_header(image)
             grey = _greyscale(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, struct.error, zlib.error, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
+        raise ValueError(f"must be at most {MAX_MASK_SIDE} pixels wide and high") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, struct.error, zlib.error):
         raise ValueError("must be a PNG picture") from None
     return torch.from_numpy(np.array(grey, dtype=np.float32) / 255)
 

@@ -18,6 +18,12 @@ from lib_instantas.tiling import Size
 ROUNDING = 1e-9
 """Means below this are what rounding left of zero."""
 
+LOWEST_EDGE = 1e-9
+"""In cells: an edge this flat has no area to its right worth counting, and too steep a slope to reckon with."""
+
+NARROWEST_FEATHER = 1e-3
+"""In cells: a ramp that nobody can see is none."""
+
 
 class Shape(Protocol):
     """Something that covers part of a canvas."""
@@ -73,7 +79,7 @@ def _add_area_right_of_edge(signed: Tensor, start: tuple[float, float], stop: tu
     if y0 > y1:
         x0, y0, x1, y1, sign = x1, y1, x0, y0, -1.0
     first, last = max(0, int(y0)), min(signed.shape[0], int(max(y1, 0)) + 1)
-    if y0 == y1 or first >= last:
+    if y1 - y0 < LOWEST_EDGE or first >= last:
         return
     rows = torch.arange(first, last, dtype=torch.float64)
     top, bottom = rows.clamp(min=y0), (rows + 1).clamp(max=y1)
@@ -120,7 +126,7 @@ def feathered(coverage: Tensor, width: float) -> Tensor:
 
     The canvas's own border is no outline: what touches it does not fade there.
     """
-    if width <= 0:
+    if width < NARROWEST_FEATHER:
         return coverage
     for dim in (-1, -2):
         centres = torch.arange(coverage.shape[dim], dtype=torch.float64) + 0.5
@@ -129,16 +135,20 @@ def feathered(coverage: Tensor, width: float) -> Tensor:
 
 
 def area_resample(values: Tensor, size: Size) -> Tensor:
-    """Means over the cells of another grid, [..., h, w] -> [..., H, W].
+    """Means over the cells of a grid that divides the canvas evenly, [..., h, w] -> [..., H, W]."""
+    for dim, count in ((-2, size[0]), (-1, size[1])):
+        values = _cell_means(values, values.shape[dim] / count, count, dim)
+    return values
 
-    A grid that has come about by halving, rounding up, has cells of whole pixels, the last one cut off by the border
-    (this is what a UNet's strided convolutions see); any other divides the canvas evenly.
+
+def area_resample_halved(values: Tensor, size: Size) -> Tensor:
+    """Means over the cells of a grid inside a UNet, [..., h, w] -> [..., H, W].
+
+    Strided convolutions halve a grid, rounding up: its cells are of whole pixels, the last one cut off by the border.
+    A grid that has not come about so divides the canvas evenly.
     """
     for dim, count in ((-2, size[0]), (-1, size[1])):
-        length = values.shape[dim]
-        if length != count:
-            bounds = torch.arange(count + 1, dtype=torch.float64) * _cell_side(length, count)
-            values = _range_means(values, bounds[:-1], bounds[1:].clamp(max=length), dim)
+        values = _cell_means(values, _cell_side(values.shape[dim], count), count, dim)
     return values
 
 
@@ -147,6 +157,13 @@ def _cell_side(length: int, count: int) -> float:
     while halved > count:
         halved, side = (halved + 1) // 2, side * 2
     return side if halved == count else length / count
+
+
+def _cell_means(values: Tensor, side: float, count: int, dim: int) -> Tensor:
+    if values.shape[dim] == count:
+        return values
+    bounds = (torch.arange(count + 1, dtype=torch.float64) * side).clamp(max=values.shape[dim])
+    return _range_means(values, bounds[:-1], bounds[1:], dim)
 
 
 def _range_means(values: Tensor, start: Tensor, stop: Tensor, dim: int) -> Tensor:

@@ -1,0 +1,86 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib_instantas.fusion import cut
+from lib_instantas.regions import Region, RegionSetup
+from lib_instantas.shapes import Mask, Polygon, Rectangle, area_resample, area_resample_halved
+from lib_instantas.tiling import Segment, Span, Tile, TilePlan
+
+LEFT, RIGHT = Rectangle(0, 0, 0.5, 1), Rectangle(0.5, 0, 0.5, 1)
+FRACTIONS = st.floats(-1, 2)
+RECTANGLES = st.builds(Rectangle, FRACTIONS, FRACTIONS, st.floats(1e-7, 2), st.floats(1e-7, 2))
+TRIANGLES = st.lists(st.tuples(FRACTIONS, FRACTIONS), min_size=3, max_size=3).map(tuple).map(Polygon)
+MASKS = st.integers(0, 1000).map(lambda seed: Mask(torch.rand(7, 5, generator=torch.Generator().manual_seed(seed))))
+REGIONS = st.builds(
+    Region,
+    RECTANGLES | TRIANGLES | MASKS,
+    weight=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+    feather=st.sampled_from([0.0, 0.1, 0.8]),
+    enabled=st.booleans(),
+)
+SETUPS = st.builds(RegionSetup, st.lists(REGIONS, max_size=4).map(tuple), st.sampled_from(["weight", "upper"]))
+
+
+@given(SETUPS, st.tuples(st.integers(1, 20), st.integers(1, 20)), st.tuples(st.integers(1, 10), st.integers(1, 10)))
+def test_shares_sum_to_one_at_every_pixel_of_every_resolution(setup, size, grid):
+    shares = setup.shares(size)
+    assert shares.shape == (1 + len(setup.active), *size)
+    assert shares.min() >= 0
+    assert torch.allclose(shares.sum(0), torch.ones(size), atol=1e-6)
+    for resample in (area_resample, area_resample_halved):
+        assert torch.allclose(resample(shares, grid).sum(0), torch.ones(grid), atol=1e-6)
+
+
+@given(SETUPS, st.integers(0, 11), st.integers(0, 15))
+def test_cutting_a_moved_tile_is_cutting_it_from_the_rolled_canvas(setup, down, right):
+    shares = setup.shares((12, 16))
+    tile = Tile(Segment(Span(3, 11), Span(3, 11)), Segment(Span(8, 16), Span(8, 16)))
+    moved = cut(shares, TilePlan((12, 16), (tile,), shift=(down, right)), tile)
+    rolled = torch.roll(shares, (-down, -right), dims=(-2, -1))
+    assert torch.equal(moved, rolled[..., 3:11, 8:16])
+
+
+@pytest.mark.parametrize("overlap", ["weight", "upper"])
+def test_what_no_region_covers_belongs_to_the_main_prompt(overlap):
+    shares = RegionSetup((Region(LEFT),), overlap).shares((4, 8))
+    assert torch.equal(shares[1], torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0]).expand(4, 8))
+    assert torch.equal(shares[0], 1 - shares[1])
+
+
+@pytest.mark.parametrize("overlap", ["weight", "upper"])
+@pytest.mark.parametrize("feather", [0.0, 0.5])
+def test_neighbours_leave_no_gap_for_the_main_prompt_on_their_common_border(overlap, feather):
+    third = Rectangle(0, 0, 1 / 3, 1), Rectangle(1 / 3, 0, 2 / 3, 1)
+    shares = RegionSetup(tuple(Region(shape, feather=feather) for shape in third), overlap).shares((10, 10))
+    assert shares[0].max() == 0
+
+
+def test_overlapping_regions_share_in_proportion_to_their_weights():
+    whole = Rectangle(0, 0, 1, 1)
+    shares = RegionSetup((Region(whole, weight=1), Region(RIGHT, weight=3)), "weight").shares((1, 2))
+    assert torch.allclose(shares[:, 0].T, torch.tensor([[0.0, 1, 0], [0, 0.25, 0.75]]))
+
+
+def test_the_upper_region_wins_where_they_overlap():
+    whole = Rectangle(0, 0, 1, 1)
+    shares = RegionSetup((Region(whole, weight=9), Region(RIGHT)), "upper").shares((1, 2))
+    assert torch.allclose(shares[:, 0].T, torch.tensor([[0.0, 1, 0], [0, 0, 1]]))
+
+
+@pytest.mark.parametrize("overlap", ["weight", "upper"])
+def test_a_weight_below_one_lets_the_main_prompt_through(overlap):
+    shares = RegionSetup((Region(LEFT, weight=0.25),), overlap).shares((1, 2))
+    assert torch.allclose(shares[:, 0, 0], torch.tensor([0.75, 0.25]))
+
+
+def test_regions_that_are_off_or_weigh_nothing_take_no_part():
+    setup = RegionSetup((Region(LEFT, enabled=False), Region(RIGHT, weight=0)))
+    assert setup.active == ()
+    assert torch.equal(setup.shares((3, 5)), torch.ones(1, 3, 5))
+
+
+def test_rounding_puts_no_prompt_into_the_pixel_next_door():
+    shares = RegionSetup((Region(Rectangle(0.1, 0, 0.4, 1)),)).shares((1, 10))
+    assert shares[1, 0].tolist() == [0, 1, 1, 1, 1, 0, 0, 0, 0, 0]
