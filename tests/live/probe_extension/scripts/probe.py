@@ -1,6 +1,132 @@
-"""A test-only extension: registers the tiny OpenCLIP architecture. Filled in below."""
+"""Test-only extension: watches the UNet and the host's objects, and says over HTTP what it saw."""
+
+from __future__ import annotations
+
+import gc
 import sys
 from pathlib import Path
+from typing import Any
+
+import k_diffusion.external
+import k_diffusion.sampling
+import torch
+from fastapi import Body, FastAPI
+from modules import (
+    devices,
+    processing,
+    prompt_parser,
+    script_callbacks,
+    scripts,
+    sd_models,
+    sd_samplers,
+    sd_samplers_cfg_denoiser,
+    sd_samplers_common,
+    sd_samplers_kdiffusion,
+    sd_samplers_timesteps,
+    shared,
+)
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from open_clip_architecture import register_architecture
+
+WATCHED_MODULES = (
+    *(devices, processing, prompt_parser, script_callbacks, scripts, sd_models, sd_samplers, shared),
+    *(sd_samplers_cfg_denoiser, sd_samplers_common, sd_samplers_kdiffusion, sd_samplers_timesteps),
+    *(k_diffusion.external, k_diffusion.sampling, torch.nn.functional),
+)
+
+
+class UNetWatch:
+    """Notes the input size of each UNet call, and does something at one of them."""
+
+    def __init__(self) -> None:
+        self.sizes: list[list[int]] = []
+        self.at = 0
+        self.action = ""
+        self.handle: Any = None
+
+    def start(self, at: int, action: str) -> None:
+        self.stop()
+        self.sizes, self.at, self.action = [], at, action
+        self.handle = shared.sd_model.model.diffusion_model.register_forward_pre_hook(self)
+
+    def stop(self) -> None:
+        if self.handle is not None:
+            self.handle.remove()
+            self.handle = None
+
+    def __call__(self, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        self.sizes.append(list(inputs[0].shape))
+        if len(self.sizes) != self.at:
+            return
+        if self.action == "raise":
+            raise RuntimeError("the UNet failed on purpose")
+        if self.action == "interrupt":
+            shared.state.interrupt()
+        if self.action == "skip":
+            shared.state.skip()
+
+
+watch = UNetWatch()
+remembered: dict[str, Any] = {}
+
+
+def host_attributes() -> dict[str, Any]:
+    """Every attribute that an extension might replace: of modules, of their classes, of the model's layers."""
+    found: dict[str, Any] = {}
+    for module in WATCHED_MODULES:
+        for name, value in vars(module).items():
+            found[f"{module.__name__}.{name}"] = value
+            if isinstance(value, type):
+                found |= {f"{module.__name__}.{name}.{key}": item for key, item in vars(value).items()}
+    for kind in (torch.Tensor, torch.nn.Module, torch.nn.Linear, torch.nn.Conv2d, torch.nn.GroupNorm):
+        found |= {f"{kind.__name__}.{key}": item for key, item in vars(kind).items()}
+    for path, layer in shared.sd_model.named_modules():
+        for name, value in vars(layer).items():
+            found[f"model.{path}.{name}"] = value
+            if isinstance(value, dict) and name.startswith("_"):
+                found |= {f"model.{path}.{name}[{key}]": item for key, item in value.items()}
+    return found
+
+
+def begin(at: int = Body(0), action: str = Body("")) -> None:
+    """Start watching the UNet."""
+    watch.start(at, action)
+
+
+def seen() -> list[list[int]]:
+    """The input sizes of the UNet calls since `begin`."""
+    watch.stop()
+    return watch.sizes
+
+
+def remember() -> None:
+    """Keep every watched attribute."""
+    remembered.clear()
+    remembered.update(host_attributes())
+
+
+def changed() -> list[str]:
+    """Names of attributes that are other objects than when they were remembered."""
+    now = host_attributes()
+    names = remembered.keys() | now.keys()
+    return sorted(name for name in names if now.get(name, remembered) is not remembered.get(name, now))
+
+
+def leftovers() -> dict[str, int]:
+    """Objects of the extension's sampling that are still alive."""
+    gc.collect()
+    kinds = ("TiledModel", "TiledDenoiser")
+    return {kind: sum(type(item).__name__ == kind for item in gc.get_objects()) for kind in kinds}
+
+
+def add_routes(_: Any, app: FastAPI) -> None:
+    for path, endpoint in (("begin", begin), ("remember", remember)):
+        app.add_api_route(f"/test/{path}", endpoint, methods=["POST"])
+    for path, endpoint in (("seen", seen), ("changed", changed), ("leftovers", leftovers)):
+        app.add_api_route(f"/test/{path}", endpoint, methods=["GET"])
+
+
 register_architecture()
+script_callbacks.on_app_started(add_routes)

@@ -1,0 +1,110 @@
+"""A WebUI process of our own: a free loopback port, its data in a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from client import Client
+
+START_TIMEOUT = 180
+CREDENTIALS = ("live", "test-pass")
+
+CONFIG = {
+    "samples_save": True,
+    "show_progress_type": "Approx cheap",
+    "outdir_samples": "",
+    "save_to_dirs": False,
+    "grid_save": False,
+}
+"""Settings of the host: live previews without a network that would have to be fetched."""
+
+
+def home() -> Path:
+    """Where the WebUI is installed: WEBUI_DIR, or its usual place."""
+    return Path(os.environ.get("WEBUI_DIR", "~/stable-diffusion-webui")).expanduser()
+
+
+def python_of(webui: Path) -> str:
+    """The Python that the WebUI runs in: its own environment, or ours where it has none."""
+    candidates = (webui / "venv" / "bin" / "python", webui / "venv" / "Scripts" / "python.exe")
+    return str(next((python for python in candidates if python.exists()), sys.executable))
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class WebUI:
+    """A running WebUI. `data` holds its configuration, models, extensions and pictures."""
+
+    data: Path
+    extensions: dict[str, Path]
+    models: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> Client:
+        """A client with credentials."""
+        return Client(self.url, CREDENTIALS)
+
+    @property
+    def log(self) -> str:
+        """What it has printed so far."""
+        return (self.data / "log.txt").read_text("utf-8", errors="replace")
+
+    def start(self) -> None:
+        """Start it and wait until it answers; what it printed is in the error if it does not."""
+        self._lay_out()
+        with (self.data / "log.txt").open("wb") as log:
+            self.process = subprocess.Popen(
+                self._command(), cwd=home(), env=_environment(), stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self.client.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the WebUI did not start:\n{self.log[-4000:]}")
+            time.sleep(0.25)
+
+    def stop(self) -> None:
+        """End this one process."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+
+    def _lay_out(self) -> None:
+        folder = self.data / "extensions"
+        folder.mkdir(parents=True)
+        for name, source in self.extensions.items():
+            (folder / name).symlink_to(source, target_is_directory=True)
+        outputs = {f"outdir_{kind}": str(self.data / "pictures") for kind in ("txt2img_samples", "img2img_samples")}
+        (self.data / "config.json").write_text(json.dumps(CONFIG | outputs), "utf-8")
+
+    def _command(self) -> list[str]:
+        flags = "--skip-prepare-environment --skip-torch-cuda-test --skip-python-version-check --skip-install --api"
+        flags += " --use-cpu all --no-half --precision full --no-download-sd-model --no-hashing"
+        paths = ["--data-dir", self.data, "--ckpt-dir", self.models, "--ckpt", self.models / "sd1.safetensors"]
+        network = ["--port", self.port, "--api-auth", ":".join(CREDENTIALS)]
+        return [python_of(home()), "launch.py", *flags.split(), *map(str, [*paths, *network])]
+
+
+def _environment() -> dict[str, str]:
+    quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "PYTHONUNBUFFERED": "1", "COMMANDLINE_ARGS": ""}
+    one_thread = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, **quiet, **one_thread}
