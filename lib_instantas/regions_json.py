@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, get_args
 
+from lib_instantas.errors import SettingsError
 from lib_instantas.mask_png import mask_from_base64, mask_to_base64
 from lib_instantas.regions import Overlap, Region, RegionSetup
-from lib_instantas.settings import SettingsError
 from lib_instantas.shapes import Mask, Polygon, Rectangle, Shape
 
 VERSION = 1
@@ -34,6 +35,7 @@ class RegionsError(SettingsError):
         super().__init__(f"{place}{problem}" if problem.startswith(":") else f"{place} {problem}")
 
 
+@lru_cache(maxsize=16)
 def setup_from_text(text: str) -> RegionSetup:
     """The setup that a JSON text describes; an empty text is a setup without regions. Raises RegionsError."""
     if len(text) > MAX_TEXT:
@@ -44,6 +46,21 @@ def setup_from_text(text: str) -> RegionSetup:
         return setup_from_json(json.loads(text))
     except (json.JSONDecodeError, RecursionError) as error:
         raise RegionsError("regions", f"must be JSON: {error}") from None
+
+
+def canonical_text(value: Any) -> str:
+    """The one text of a setup that came as a text or as parsed JSON; empty if there are no regions."""
+    try:
+        text = value if isinstance(value, str) else json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RegionsError("regions", f"must be JSON: {error}") from None
+    return _canonical(text)
+
+
+@lru_cache(maxsize=16)
+def _canonical(text: str) -> str:
+    setup = setup_from_text(text)
+    return setup_to_text(setup) if setup.regions else ""
 
 
 def setup_from_json(value: Any) -> RegionSetup:

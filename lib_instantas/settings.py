@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lib_instantas.errors import SettingsError
+from lib_instantas.regions import RegionSetup
+from lib_instantas.regions_json import canonical_text, setup_from_text
 from lib_instantas.tiling import LATENT_SCALE
 
 try:
@@ -18,13 +21,6 @@ except ImportError:
 LARGEST_SIDE = 32768
 EDGES = ("elastic", "clamp", "ring")
 EDGE_PAIRS = tuple(f"{y}/{x}" for y in EDGES for x in EDGES if y != x)
-
-
-class SettingsError(ValueError):
-    """A setting that cannot be used; the message names it, its value and what is allowed."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(f"InstantAS: {message}")
 
 
 class Settings(BaseModel):
@@ -83,14 +79,25 @@ class Settings(BaseModel):
         0, label="Height", ge=0, le=LARGEST_SIDE, step=1, help="Picture height in pixels, to the pixel; 0: the page's."
     )
 
+    regions: str = Field(
+        "",
+        label="Regions",
+        help="Parts of the picture with prompts of their own: JSON, drawn on the InstantAS tab; empty: none.",
+    )
+
     class Config:
         """Nothing that is not declared, and no change after the check."""
 
         extra = Extra.forbid
         allow_mutation = False
 
+    @validator("regions", pre=True)
+    def _canonical_regions(cls, value: Any) -> Any:  # noqa: N805 (pydantic hands over the class)
+        """As a text or as the JSON object itself, checked through and through."""
+        return canonical_text(value)
+
     @validator("*", pre=True)
-    def _no_loose_types(cls, value: Any, field: ModelField) -> Any:  # noqa: N805 (pydantic hands over the class)
+    def _no_loose_types(cls, value: Any, field: ModelField) -> Any:  # noqa: N805
         """A number is not a switch, a fraction not a count: say so instead of converting it."""
         wanted = kind(field)
         if wanted is int and isinstance(value, float) and value.is_integer():
@@ -122,6 +129,11 @@ class Settings(BaseModel):
     def native_side(self, model_side: int) -> int:
         """Side of a tile, latent pixels: the setting, or the side the model knows."""
         return self.tile // LATENT_SCALE or model_side
+
+    @property
+    def region_setup(self) -> RegionSetup:
+        """The regions as values."""
+        return setup_from_text(self.regions)
 
     @property
     def edges_per_axis(self) -> tuple[str, str]:
@@ -164,8 +176,11 @@ def parse_settings(values: Mapping[str, Any]) -> Settings:
 
 
 def _messages(error: ValidationError, values: Mapping[str, Any]) -> Iterator[str]:
-    for name in dict.fromkeys(str(problem["loc"][0]) for problem in error.errors()):
-        if name not in Settings.__fields__:
+    problems = {str(problem["loc"][0]): problem["msg"] for problem in error.errors()}
+    for name, message in problems.items():
+        if name == "regions":
+            yield message.removeprefix("InstantAS: ")
+        elif name not in Settings.__fields__:
             yield f"unknown setting {name!r}; known are {', '.join(names())}"
         else:
             yield f"{name} must be {allowed(name)}, got {_shown(values[name])}"

@@ -12,7 +12,7 @@ from PIL import Image
 from lib_instantas.mask_png import MAX_MASK_BYTES, MAX_MASK_SIDE
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.regions_json import MAX_POINTS, MAX_REGIONS, setup_from_json, setup_from_text, setup_to_text
-from lib_instantas.settings import SettingsError
+from lib_instantas.settings import SettingsError, parse_settings
 from lib_instantas.shapes import Mask, Polygon, Rectangle
 
 BOX = {"type": "rectangle", "x": 0.1, "y": 0.0, "width": 0.4, "height": 1.0}
@@ -169,3 +169,20 @@ def test_a_mask_is_written_as_eight_bit_greyscale():
     data = base64.b64decode(json.loads(text)["regions"][0]["shape"]["png"])
     image = Image.open(io.BytesIO(data))
     assert (image.format, image.mode, list(np.asarray(image)[0])) == ("PNG", "L", [0, 128, 255])
+
+
+def test_the_setting_takes_the_object_or_its_text_and_keeps_one_form():
+    as_object = parse_settings({"regions": {"regions": [{"shape": BOX, "prompt": "a fox"}]}})
+    as_text = parse_settings({"regions": json.dumps([{"prompt": "a fox", "shape": BOX}])})
+    assert as_object == as_text
+    assert as_object.region_setup == RegionSetup((Region(Rectangle(0.1, 0.0, 0.4, 1.0), "a fox"),))
+    assert parse_settings({"regions": []}).regions == parse_settings({}).regions == ""
+
+
+def test_an_error_in_the_setting_names_the_place_within_it():
+    with pytest.raises(SettingsError) as error:
+        parse_settings({"regions": [{"shape": BOX}, {"shape": {**BOX, "width": -1}}], "gamma": 2})
+    assert str(error.value) == (
+        "InstantAS: gamma must be between 0 and 1, got 2; "
+        "regions[1].shape.width must be greater than 0 and at most 20, got -1"
+    )
