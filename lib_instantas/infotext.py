@@ -17,7 +17,10 @@ def to_text(settings: Settings, done: str) -> str:
     JSON with the version first, so that it always holds a `:` and a `,`: the WebUI then quotes it and gives it back
     unchanged, whatever the texts in it are.
     """
-    return json.dumps({"version": VERSION, "done": done, "settings": settings.dict()}, ensure_ascii=False)
+    values = settings.dict()
+    if settings.regions:
+        values["regions"] = json.loads(settings.regions)  # as JSON within JSON, not as a text full of escapes
+    return json.dumps({"version": VERSION, "done": done, "settings": values}, ensure_ascii=False)
 
 
 def from_text(text: str) -> Settings:
@@ -29,3 +32,9 @@ def from_text(text: str) -> Settings:
     if not isinstance(value, dict) or value.get("version") != VERSION:
         raise SettingsError(f"infotext must be of version {VERSION}, got {text[:80]!r}")
     return parse_settings(value.get("settings", {}))
+
+
+def quoted(value: object) -> str:
+    """A value as the WebUI writes it between "key: " and the next comma."""
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ",:\n") else text

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lib_instantas.errors import SettingsError
+from lib_instantas.methods import NAMES as METHOD_NAMES
 from lib_instantas.regions import RegionSetup
 from lib_instantas.regions_json import canonical_text, setup_from_text
 from lib_instantas.tiling import LATENT_SCALE
@@ -30,8 +31,17 @@ class Settings(BaseModel):
     method: str = Field(
         "InstantAS",
         label="Method",
-        choices=("InstantAS", "direct"),
-        help="InstantAS: tiles that do not overlap and move at every step. direct: the whole picture at once.",
+        choices=METHOD_NAMES,
+        help="InstantAS: tiles that do not overlap and move at every step. MultiDiffusion, Mixture of Diffusers and "
+        "Guided Fusion: overlapping tiles, averaged (slower). direct: the whole picture at once.",
+    )
+    overlap: float = Field(
+        0.5,
+        label="Overlap",
+        ge=0,
+        le=0.95,
+        step=0.025,
+        help="Share of a tile's side that it has in common with the next, for the methods that average tiles.",
     )
     gamma: float = Field(
         0.25,

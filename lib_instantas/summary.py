@@ -31,7 +31,9 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain lists and numbers."""
-        return {key: list(map(_plain, value)) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {
+            key: list(map(_plain, value)) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
 
     @property
     def is_tiled(self) -> bool:
@@ -53,8 +55,8 @@ def summarise(request: Request) -> Summary:
     method = make_method(request)
     plans = [method.plan(evaluation) for evaluation in range(request.steps)]
     first = plans[0]
-    moving = isinstance(method, BridgedGrid)
-    cyclic = moving and request.settings.schedule == "cyclic"
+    grid = method if isinstance(method, BridgedGrid) else None
+    cyclic = grid and request.settings.schedule == "cyclic"
     return Summary(
         canvas=request.canvas,
         tiles_per_step=len(first.tiles),
@@ -62,5 +64,5 @@ def summarise(request: Request) -> Summary:
         evaluations=sum(len(plan.tiles) for plan in plans),
         computed_ratio=sum(plan.computed for plan in plans) / (len(plans) * request.canvas[0] * request.canvas[1]),
         period=period(request.settings.gamma) if cyclic else None,
-        offsets=tuple(method.offset(evaluation) for evaluation in range(request.steps)) if moving else (),
+        offsets=tuple(map(grid.offset, range(request.steps))) if grid else (),
     )

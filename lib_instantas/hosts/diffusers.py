@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lib_instantas.denoiser import Around, TiledDenoiser
 from lib_instantas.methods import Request, make_method
@@ -17,7 +17,7 @@ from lib_instantas.settings import Settings
 
 @contextmanager
 def tiled_unet(
-    unet: nn.Module,
+    unet: Any,
     settings: Settings,
     *,
     seed: int = 0,
@@ -56,7 +56,7 @@ def tiled_unet(
         denoiser.next_evaluation()
         return _Output(prediction) if as_output else (prediction,)
 
-    unet.forward = tiled_forward  # type: ignore[method-assign]
+    unet.forward = tiled_forward
     try:
         yield
     finally:

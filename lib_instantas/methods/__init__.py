@@ -1,0 +1,26 @@
+"""The methods a user can choose from. A method is a way to make tile plans.
+
+A new one is a class with a `plan`, and a factory that is registered under its name:
+
+    @register("mine")
+    def mine(request: Request) -> Method: ...
+"""
+
+from lib_instantas.methods.registry import METHODS, NAMES, Method, Request, make_method, register
+
+# Registration happens on import, in the order in which the methods are offered.
+from lib_instantas.methods.instantas import instantas  # isort: skip
+from lib_instantas.methods.overlapping import OverlappingGrid  # isort: skip
+from lib_instantas.methods.direct import Direct  # isort: skip
+
+__all__ = [
+    "METHODS",
+    "NAMES",
+    "Direct",
+    "Method",
+    "OverlappingGrid",
+    "Request",
+    "instantas",
+    "make_method",
+    "register",
+]

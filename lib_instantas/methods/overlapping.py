@@ -1,0 +1,88 @@
+"""Fixed overlapping grids whose predictions are averaged: MultiDiffusion, Mixture of Diffusers, Guided Fusion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from lib_instantas.methods.direct import Direct
+from lib_instantas.methods.registry import Factory, Method, Request, register
+from lib_instantas.tiling import Segment, Size, Span, TilePlan, round_up, tiles_of
+
+Weights = Callable[[Size], Tensor]
+
+
+@lru_cache(maxsize=32)
+def uniform(size: Size) -> Tensor:
+    """Every pixel counts the same (MultiDiffusion: Bar-Tal et al. 2023, eq. 5)."""
+    return torch.ones(size)
+
+
+@lru_cache(maxsize=32)
+def gaussian(size: Size) -> Tensor:
+    """A bell over the tile, variance 0.01 of each side squared (Mixture of Diffusers: Jimenez 2023)."""
+    return torch.outer(*(torch.exp(-(_centred(side) ** 2) / (2 * 0.01)) for side in size))
+
+
+@lru_cache(maxsize=32)
+def guided(size: Size) -> Tensor:
+    """1 at the tile's centre, falling linearly with the distance to 0 just beyond the corners (GVCF, figure 2).
+
+    Pixel centres never lie on the corner itself, so every weight is positive.
+    """
+    y, x = (_centred(side) for side in size)
+    return 1 - torch.sqrt(y[:, None] ** 2 + x[None, :] ** 2) / math.hypot(0.5, 0.5)
+
+
+def _centred(side: int) -> Tensor:
+    """Pixel centres on one axis from -0.5 to 0.5, the tile's middle at 0."""
+    return (torch.arange(side) + 0.5) / side - 0.5
+
+
+def overlapping_segments(length: int, side: int, stride: int) -> tuple[Segment, ...]:
+    """Windows of `side` at every `stride` latent pixels at most, spread evenly from border to border."""
+    if length <= side:
+        return (Segment(Span(0, length), Span(0, round_up(length))),)
+    count = math.ceil((length - side) / stride) + 1
+    starts = [round(i * (length - side) / (count - 1)) for i in range(count)]
+    return tuple(Segment(Span(start, start + side), Span(start, start + side)) for start in starts)
+
+
+@dataclass(frozen=True)
+class OverlappingGrid:
+    """Tiles of one side at a fixed stride, in latent pixels; each pixel is the weighted mean of all that see it."""
+
+    canvas: Size
+    side: int
+    stride: int
+    weights: Weights
+
+    def plan(self, evaluation: int) -> TilePlan:
+        """The same grid at every evaluation."""
+        rows, columns = (overlapping_segments(length, self.side, self.stride) for length in self.canvas)
+        return TilePlan(self.canvas, tiles_of(rows, columns), weights=self.weights)
+
+
+def stride_of(side: int, overlap: float) -> int:
+    """Distance between tiles that share `overlap` of their side with the next, latent pixels, at least 1."""
+    return max(1, round(side * (1 - overlap)))
+
+
+def _grid_of(weights: Weights) -> Factory:
+    def factory(request: Request) -> Method:
+        if max(request.canvas) <= request.side:
+            return Direct(request.canvas)
+        stride = stride_of(request.side, request.settings.overlap)
+        return OverlappingGrid(request.canvas, request.side, stride, weights)
+
+    return factory
+
+
+register("MultiDiffusion")(_grid_of(uniform))
+register("Mixture of Diffusers")(_grid_of(gaussian))
+register("Guided Fusion")(_grid_of(guided))

@@ -1,0 +1,65 @@
+"""What a method is, and the register of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from lib_instantas.tiling import Size, TilePlan
+
+if TYPE_CHECKING:
+    # The settings list the registered names, so they import this module.
+    from lib_instantas.settings import Settings
+
+
+class Method(Protocol):
+    """A way to make tile plans."""
+
+    def plan(self, evaluation: int) -> TilePlan:
+        """The tiles of one evaluation, counted from 0."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a method is made for: canvas and native tile side in latent pixels, the picture's seed, the settings.
+
+    `steps` is the number of evaluations the sampler is expected to make.
+    """
+
+    canvas: Size
+    native: int
+    settings: Settings
+    seed: int = 0
+    steps: int = 20
+
+    @property
+    def side(self) -> int:
+        """Side of a tile, latent pixels: the setting, or the side that the model knows."""
+        return self.settings.native_side(self.native)
+
+
+Factory = Callable[[Request], Method]
+
+METHODS: dict[str, Factory] = {}
+
+NAMES: list[str] = []
+"""The names of METHODS in the order in which they are offered."""
+
+
+def register(name: str) -> Callable[[Factory], Factory]:
+    """Make a factory selectable as `name` in the page, the API and X/Y/Z plots."""
+
+    def add(factory: Factory) -> Factory:
+        if name in METHODS:
+            raise ValueError(f"InstantAS: there is a method {name!r} already")
+        METHODS[name] = factory
+        NAMES.append(name)
+        return factory
+
+    return add
+
+
+def make_method(request: Request) -> Method:
+    """The method that the settings name, for one canvas and one picture."""
+    return METHODS[request.settings.method](request)
