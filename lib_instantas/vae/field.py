@@ -1,0 +1,163 @@
+"""Activation maps that are kept in pieces: what the passes of a tiled autoencoder read from and write to."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from lib_instantas.tiling import Size
+from lib_instantas.vae.precision import wider
+
+Axes = tuple[bool, bool]  # (vertical, horizontal)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A half-open rectangle of stage pixels; on a wrapped axis it may reach over the border of its map."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.size[0] * self.size[1]
+
+    def halves(self) -> tuple[Box, Box]:
+        """Cut in two across the longer side."""
+        height, width = self.size
+        if height >= width:
+            middle = self.top + height // 2
+            return (
+                Box(self.top, self.left, middle, self.right),
+                Box(middle, self.left, self.bottom, self.right),
+            )
+        middle = self.left + width // 2
+        return (
+            Box(self.top, self.left, self.bottom, middle),
+            Box(self.top, middle, self.bottom, self.right),
+        )
+
+    def of(self, tensor: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:
+        """This part of a tensor `[..., height, width]` whose first pixel is `origin`, as a view."""
+        height, width = self.size
+        return tensor.narrow(-2, self.top - origin[0], height).narrow(-1, self.left - origin[1], width)
+
+
+def whole(size: Size) -> Box:
+    """The box of a whole map."""
+    return Box(0, 0, *size)
+
+
+def grid(size: Size, area: int) -> list[Box]:
+    """Cut a map into boxes of about equal size, none larger than `area` pixels, as square as the map allows."""
+    height, width = size
+    side = max(1, math.isqrt(area))
+    columns = math.ceil(width / side)
+    rows = math.ceil(height / (area // math.ceil(width / columns)))
+    return [Box(y0, x0, y1, x1) for y0, y1 in _even_cuts(height, rows) for x0, x1 in _even_cuts(width, columns)]
+
+
+def _even_cuts(length: int, count: int) -> list[tuple[int, int]]:
+    edges = [round(length * i / count) for i in range(count + 1)]
+    return list(pairwise(edges))
+
+
+@dataclass
+class Field:
+    """A map `[batch, channels, *size]` kept as pieces, each freed after its last reader.
+
+    Pieces may differ in dtype (one that overflows half precision is kept in float32) and in device.
+    """
+
+    size: Size
+    pieces: dict[Box, Tensor] = field(default_factory=dict)
+    readers: Counter[Box] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Field:
+        """A map of one piece."""
+        size = (tensor.shape[-2], tensor.shape[-1])
+        return cls(size, {whole(size): tensor})
+
+    @property
+    def batch(self) -> int:
+        """Number of pictures."""
+        return next(iter(self.pieces.values())).shape[0]
+
+    def reserve(self, windows: Iterable[Box]) -> None:
+        """Announce who is going to read; each of these windows must later be given to `release` once."""
+        for window in windows:
+            self.readers.update(self._touched(window))
+
+    def release(self, window: Box) -> None:
+        """One announced reader is done: free the pieces that nobody else waits for."""
+        for box in self._touched(window):
+            self.readers[box] -= 1
+            if self.readers[box] <= 0:
+                del self.pieces[box], self.readers[box]
+
+    def read(self, window: Box) -> Tensor:
+        """The window as one tensor, on the device of the pieces; beyond the border the far side follows."""
+        if window in self.pieces:
+            return self.pieces[window]
+        parts = list(self._parts(window))
+        sample = parts[0][0]
+        dtype = reduce(wider, (part.dtype for part, _ in parts))
+        result = torch.empty((*sample.shape[:-2], *window.size), dtype=dtype, device=sample.device)
+        for part, target in parts:
+            target.of(result).copy_(part)
+        return result
+
+    def _touched(self, window: Box) -> list[Box]:
+        rows = [(start, stop) for start, stop, _ in _unwrapped(window.top, window.bottom, self.size[0])]
+        columns = [(start, stop) for start, stop, _ in _unwrapped(window.left, window.right, self.size[1])]
+        return [
+            box
+            for box in self.pieces
+            if any(box.top < stop and start < box.bottom for start, stop in rows)
+            and any(box.left < stop and start < box.right for start, stop in columns)
+        ]
+
+    def _parts(self, window: Box) -> Iterator[tuple[Tensor, Box]]:
+        """What the pieces hold of the window, and where in the window that lies."""
+        for box in self._touched(window):
+            for rows in _overlaps(window.top, window.bottom, self.size[0], box.top, box.bottom):
+                for columns in _overlaps(window.left, window.right, self.size[1], box.left, box.right):
+                    source = Box(rows[0], columns[0], rows[1], columns[1])
+                    target = Box(rows[2], columns[2], rows[2] + source.size[0], columns[2] + source.size[1])
+                    yield source.of(self.pieces[box], (box.top, box.left)), target
+
+
+def _unwrapped(start: int, stop: int, length: int) -> list[tuple[int, int, int]]:
+    """[start, stop) cut where it crosses a border: (start, stop) inside [0, length), and its place in the result."""
+    spans = []
+    position = start
+    while position < stop:
+        inside = position % length
+        step = min(stop - position, length - inside)
+        spans.append((inside, inside + step, position - start))
+        position += step
+    return spans
+
+
+def _overlaps(start: int, stop: int, length: int, low: int, high: int) -> Iterator[tuple[int, int, int]]:
+    """Where [start, stop), wrapped into [0, length), meets [low, high): (start, stop) and its place in the result."""
+    for first, last, target in _unwrapped(start, stop, length):
+        begin, end = max(first, low), min(last, high)
+        if begin < end:
+            yield begin, end, target + begin - first

@@ -1,0 +1,205 @@
+"""Reads the module tree of a KL autoencoder's encoder or decoder as a list of passes.
+
+Two layouts are known by their attributes alone: ldm / sgm (`mid.block_1`, `up[i].block`) and diffusers
+(`mid_block.resnets`, `up_blocks[i].resnets`). Neither library is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+from torch import nn
+
+from lib_instantas.vae.passes import Attention, Convolution, Pass, Scale
+
+
+class UnsupportedAutoencoder(ValueError):  # noqa: N818 - it is a property of the model
+    """The module is not an encoder or decoder of a KL autoencoder in a layout that is known here."""
+
+
+def _refuse(module: nn.Module, reason: str) -> NoReturn:
+    raise UnsupportedAutoencoder(
+        f"InstantAS: tiled VAE works with KL autoencoders in the layout of ldm, sgm or diffusers; "
+        f"{type(module).__name__} {reason}"
+    )
+
+
+def decoder_passes(decoder: nn.Module) -> list[Pass]:
+    """The passes of a decoder: latent map in, picture out. Raises UnsupportedAutoencoder."""
+    return _read(decoder, _ldm_up if _is_ldm(decoder, "up") else _diffusers_up)
+
+
+def encoder_passes(encoder: nn.Module) -> list[Pass]:
+    """The passes of an encoder: picture in, latent moments out. Raises UnsupportedAutoencoder."""
+    return _read(encoder, _ldm_down if _is_ldm(encoder, "down") else _diffusers_down)
+
+
+def _read(coder: nn.Module, layout: Any) -> list[Pass]:
+    try:
+        return list(layout(coder))
+    except AttributeError as missing:
+        raise UnsupportedAutoencoder(
+            f"InstantAS: tiled VAE works with KL autoencoders in the layout of ldm, sgm or diffusers; "
+            f"{type(coder).__name__} is none: {missing}"
+        ) from missing
+
+
+def _is_ldm(coder: nn.Module, levels: str) -> bool:
+    return hasattr(coder, "mid") and hasattr(coder, levels)
+
+
+def _ldm_up(decoder: Any) -> Iterator[Pass]:
+    if getattr(decoder, "give_pre_end", False):
+        _refuse(decoder, "returns its features instead of the picture (give_pre_end)")
+    yield _entry(decoder)
+    yield from _ldm_middle(decoder)
+    for level in reversed(range(len(decoder.up))):
+        yield from _ldm_level(decoder.up[level], f"up.{level}")
+        if level != 0:
+            yield _resampling(decoder.up[level].upsample, f"up.{level}.upsample", Scale.UP)
+    yield _exit(decoder, decoder.norm_out, nn.functional.silu)
+    if getattr(decoder, "tanh_out", False):
+        _refuse(decoder, "ends in a tanh")
+
+
+def _ldm_down(encoder: Any) -> Iterator[Pass]:
+    yield _entry(encoder)
+    for level in range(len(encoder.down)):
+        yield from _ldm_level(encoder.down[level], f"down.{level}")
+        if level != len(encoder.down) - 1:
+            yield _resampling(encoder.down[level].downsample, f"down.{level}.downsample", Scale.DOWN)
+    yield from _ldm_middle(encoder)
+    yield _exit(encoder, encoder.norm_out, nn.functional.silu)
+
+
+def _ldm_middle(coder: Any) -> Iterator[Pass]:
+    yield from _residual(coder.mid.block_1, "mid.block_1")
+    yield from _ldm_attention(coder.mid.attn_1, "mid.attn_1")
+    yield from _residual(coder.mid.block_2, "mid.block_2")
+
+
+def _ldm_level(level: Any, name: str) -> Iterator[Pass]:
+    for index, block in enumerate(level.block):
+        yield from _residual(block, f"{name}.block.{index}")
+        if len(level.attn) > 0:
+            yield from _ldm_attention(level.attn[index], f"{name}.attn.{index}")
+
+
+def _ldm_attention(attention: Any, name: str) -> Iterator[Pass]:
+    if isinstance(attention, nn.Identity):
+        return
+    yield Attention(
+        name=name,
+        norm=_group_norm(attention.norm),
+        query=attention.q,
+        key=attention.k,
+        value=attention.v,
+        output=attention.proj_out,
+        channels=attention.norm.num_channels,
+    )
+
+
+def _diffusers_up(decoder: Any) -> Iterator[Pass]:
+    yield _entry(decoder)
+    yield from _diffusers_middle(decoder.mid_block)
+    for index, block in enumerate(decoder.up_blocks):
+        yield from _diffusers_level(block, f"up_blocks.{index}")
+        for upsampler in block.upsamplers or ():
+            yield _resampling(upsampler, f"up_blocks.{index}.upsamplers.0", Scale.UP)
+    yield _exit(decoder, decoder.conv_norm_out, decoder.conv_act)
+
+
+def _diffusers_down(encoder: Any) -> Iterator[Pass]:
+    yield _entry(encoder)
+    for index, block in enumerate(encoder.down_blocks):
+        yield from _diffusers_level(block, f"down_blocks.{index}")
+        for downsampler in block.downsamplers or ():
+            yield _resampling(downsampler, f"down_blocks.{index}.downsamplers.0", Scale.DOWN)
+    yield from _diffusers_middle(encoder.mid_block)
+    yield _exit(encoder, encoder.conv_norm_out, encoder.conv_act)
+
+
+def _diffusers_middle(middle: Any) -> Iterator[Pass]:
+    yield from _residual(middle.resnets[0], "mid_block.resnets.0")
+    for index, (attention, block) in enumerate(zip(middle.attentions, middle.resnets[1:], strict=True)):
+        if attention is not None:
+            yield _diffusers_attention(attention, f"mid_block.attentions.{index}")
+        yield from _residual(block, f"mid_block.resnets.{index + 1}")
+
+
+def _diffusers_level(level: Any, name: str) -> Iterator[Pass]:
+    attentions: Sequence[Any] = getattr(level, "attentions", None) or [None] * len(level.resnets)
+    for index, (block, attention) in enumerate(zip(level.resnets, attentions, strict=True)):
+        yield from _residual(block, f"{name}.resnets.{index}")
+        if attention is not None:
+            yield _diffusers_attention(attention, f"{name}.attentions.{index}")
+
+
+def _diffusers_attention(attention: Any, name: str) -> Pass:
+    return Attention(
+        name=name,
+        norm=_group_norm(attention.group_norm),
+        query=attention.to_q,
+        key=attention.to_k,
+        value=attention.to_v,
+        output=attention.to_out[0],
+        channels=attention.group_norm.num_channels,
+        heads=attention.heads,
+        residual=attention.residual_connection,
+        divisor=attention.rescale_output_factor,
+    )
+
+
+def _entry(coder: Any) -> Pass:
+    return Convolution("conv_in", coder.conv_in, coder.conv_in.out_channels)
+
+
+def _exit(coder: Any, norm: Any, activation: Any) -> Pass:
+    return Convolution("conv_out", coder.conv_out, coder.conv_out.out_channels, _group_norm(norm), activation)
+
+
+def _residual(block: Any, name: str) -> Iterator[Pass]:
+    """A residual block is two passes, one per norm; the shortcut is taken in the first and added in the second."""
+    if getattr(block, "upsample", None) is not None or getattr(block, "downsample", None) is not None:
+        _refuse(block, "changes the size of the map inside a residual block")
+    activation = getattr(block, "nonlinearity", nn.functional.silu)
+    shortcut = getattr(block, "conv_shortcut", None)
+    if shortcut is None or isinstance(shortcut, bool):
+        shortcut = getattr(block, "nin_shortcut", None)
+    yield Convolution(
+        f"{name}.conv1",
+        block.conv1,
+        block.conv1.out_channels,
+        _group_norm(block.norm1),
+        activation,
+        branch="input" if shortcut is None else shortcut,
+    )
+    yield Convolution(
+        f"{name}.conv2",
+        block.conv2,
+        block.conv2.out_channels,
+        _group_norm(block.norm2),
+        activation,
+        join=True,
+        divisor=getattr(block, "output_scale_factor", 1.0),
+    )
+
+
+def _resampling(layer: Any, name: str, scale: Scale) -> Pass:
+    convolution = getattr(layer, "conv", None)
+    if not isinstance(convolution, nn.Conv2d):
+        _refuse(layer, f"resamples without a convolution at {name}")
+    if scale is Scale.DOWN and (convolution.stride, convolution.padding, convolution.kernel_size) != (
+        (2, 2),
+        (0, 0),
+        (3, 3),
+    ):
+        _refuse(layer, f"resamples at {name} with another geometry than a 3x3 kernel at stride 2, padded on one side")
+    return Convolution(name, layer, convolution.out_channels, scale=scale)
+
+
+def _group_norm(norm: nn.Module) -> nn.GroupNorm:
+    if not isinstance(norm, nn.GroupNorm):
+        _refuse(norm, "is used where a GroupNorm is expected")
+    return norm

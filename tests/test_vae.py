@@ -1,0 +1,193 @@
+"""The tiled autoencoder answers as the untiled one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from vae_models import diffusers_autoencoder, ldm_autoencoder
+
+from lib_instantas.vae import Interrupted, Options, UnsupportedAutoencoder, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.field import grid
+
+LAYOUTS: dict[str, Callable[[], Any]] = {"diffusers": diffusers_autoencoder, "ldm": ldm_autoencoder}
+
+
+@pytest.fixture(params=LAYOUTS)
+def autoencoder(request: pytest.FixtureRequest) -> Any:
+    return LAYOUTS[request.param]()
+
+
+def latents(height: int, width: int, batch: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
+    generator = torch.Generator().manual_seed(height * 1000 + width)
+    return torch.randn(batch, 4, height, width, generator=generator).to(dtype)
+
+
+def picture(height: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(height * 1000 + width)
+    return torch.rand(1, 3, height, width, generator=generator) * 2 - 1
+
+
+def mean_error(a: Tensor, b: Tensor) -> float:
+    """Of pictures in -1..1, as if they were in 0..1."""
+    return float((a - b).abs().mean()) / 2
+
+
+@pytest.mark.parametrize("size", [(16, 16), (24, 9), (7, 31), (1, 20)], ids=str)
+@pytest.mark.parametrize("tile", [64, 100])
+def test_tiled_decoding_is_the_untiled_one(autoencoder: Any, size: tuple[int, int], tile: int) -> None:
+    z = latents(*size, batch=2)
+    decoder = autoencoder.decoder
+    expected = decoder(z)
+    assert expected.std() > 0.05
+    assert mean_error(tiled_decoder(decoder, Options(tile=tile))(z), expected) < 2e-6
+
+
+@pytest.mark.parametrize("size", [(128, 128), (65, 200), (131, 77), (8, 96)], ids=str)
+def test_tiled_encoding_is_the_untiled_one(autoencoder: Any, size: tuple[int, int]) -> None:
+    encoder = autoencoder.encoder
+    x = picture(*size)
+    expected = encoder(x)
+    assert mean_error(tiled_encoder(encoder, Options(tile=64))(x), expected) < 2e-6
+
+
+@settings(max_examples=15, deadline=None)
+@given(height=st.integers(1, 20), width=st.integers(1, 20), tile=st.integers(64, 200))
+def test_any_size_decodes_as_untiled(height: int, width: int, tile: int) -> None:
+    decoder = ldm_autoencoder(channels=(4, 4), groups=2).decoder
+    z = latents(height, width)
+    assert mean_error(tiled_decoder(decoder, Options(tile=tile))(z), decoder(z)) < 2e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision_is_no_further_from_float32_than_untiled_half_precision(dtype: torch.dtype) -> None:
+    decoder = diffusers_autoencoder().decoder
+    z = latents(12, 20)
+    reference = decoder(z)
+    decoder.to(dtype)
+    untiled = mean_error(decoder(z.to(dtype)).float(), reference)
+    result = tiled_decoder(decoder, Options(tile=64))(z.to(dtype))
+    assert result.dtype == dtype
+    assert mean_error(result.float(), reference) < 1.1 * untiled
+
+
+def test_a_large_mean_does_not_cost_the_variance(autoencoder: Any) -> None:
+    decoder = autoencoder.decoder
+    decoder.conv_in.bias.add_(300.0)
+    z = latents(12, 12)
+    assert mean_error(tiled_decoder(decoder, Options(tile=64))(z), decoder(z)) < 1e-4
+
+
+@pytest.mark.parametrize("wrap", [(True, False), (False, True), (True, True)], ids=["vertical", "horizontal", "both"])
+def test_a_wrapped_axis_has_no_border(autoencoder: Any, wrap: tuple[bool, bool]) -> None:
+    z = latents(10, 14)
+    shift = (4 * wrap[0], 6 * wrap[1])
+    decode = tiled_decoder(autoencoder.decoder, Options(tile=64, wrap=wrap))
+    rolled = decode(z.roll(shift, (-2, -1)))
+    assert mean_error(rolled, decode(z).roll((8 * shift[0], 8 * shift[1]), (-2, -1))) < 2e-6
+    x = picture(80, 112)
+    encode = tiled_encoder(autoencoder.encoder, Options(tile=64, wrap=wrap))
+    rolled = encode(x.roll((8 * shift[0], 8 * shift[1]), (-2, -1)))
+    assert mean_error(rolled, encode(x).roll(shift, (-2, -1))) < 2e-6
+
+
+@pytest.mark.parametrize("wrap", [(True, False), (False, True)], ids=["vertical", "horizontal"])
+def test_the_other_axis_keeps_its_border(autoencoder: Any, wrap: tuple[bool, bool]) -> None:
+    z = latents(10, 14)
+    shift = (4 * wrap[1], 6 * wrap[0])
+    decode = tiled_decoder(autoencoder.decoder, Options(tile=64, wrap=wrap))
+    rolled = decode(z.roll(shift, (-2, -1)))
+    assert mean_error(rolled, decode(z).roll((8 * shift[0], 8 * shift[1]), (-2, -1))) > 1e-3
+
+
+def test_circular_convolutions_of_the_host_are_kept(autoencoder: Any) -> None:
+    """The WebUI's Tiling checkbox sets the padding mode of every convolution of the model."""
+    for module in autoencoder.modules():
+        if isinstance(module, nn.Conv2d):
+            module.padding_mode = "circular"
+    z, x = latents(9, 20), picture(72, 160)
+    assert mean_error(tiled_decoder(autoencoder.decoder, Options(tile=64))(z), autoencoder.decoder(z)) < 2e-6
+    assert mean_error(tiled_encoder(autoencoder.encoder, Options(tile=64))(x), autoencoder.encoder(x)) < 2e-6
+
+
+def test_layers_are_called_through_their_patched_forward(autoencoder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LoRA replaces the forward of the class."""
+    original = nn.Conv2d.forward
+    monkeypatch.setattr(nn.Conv2d, "forward", lambda self, x: original(self, x) * 1.25)
+    z = latents(9, 20)
+    assert mean_error(tiled_decoder(autoencoder.decoder, Options(tile=64))(z), autoencoder.decoder(z)) < 3e-6
+
+
+def test_the_whole_autoencoder_works_in_tiles_inside_the_with_only() -> None:
+    model = diffusers_autoencoder()
+    z, x = latents(9, 20), picture(72, 160)
+    image, moments = model.decode(z).sample, model.encode(x).latent_dist.parameters
+    seen: list[int] = []
+    with tiled(model, Options(tile=64, progress=lambda done, total: seen.append(done))):
+        assert mean_error(model.decode(z).sample, image) < 2e-6
+        after_decoding = len(seen)
+        assert mean_error(model.encode(x).latent_dist.parameters, moments) < 2e-6
+    assert 0 < after_decoding < len(seen)
+    assert torch.equal(model.decode(z).sample, image)
+
+
+def test_nothing_is_left_behind_after_an_exception() -> None:
+    model = diffusers_autoencoder()
+    own = model.decoder.forward
+    model.encoder.forward = marked = lambda x: x  # an instance may have its own forward already
+    with pytest.raises(ZeroDivisionError), tiled(model):
+        1 / 0  # noqa: B018
+    assert "forward" not in model.decoder.__dict__
+    assert model.decoder.forward == own
+    assert model.encoder.forward is marked
+
+
+def test_progress_rises_to_the_true_total(autoencoder: Any) -> None:
+    seen: list[tuple[int, int]] = []
+    tiled_decoder(autoencoder.decoder, Options(tile=64, progress=lambda *now: seen.append(now)))(latents(16, 16))
+    done, totals = zip(*seen, strict=True)
+    assert len(set(totals)) == 1
+    assert list(done) == sorted(set(done))
+    assert done[-1] == totals[0]
+
+
+def test_an_interrupt_acts_between_tiles_and_stops_at_once(autoencoder: Any) -> None:
+    tiles: list[int] = []
+    options = Options(tile=64, progress=lambda done, _: tiles.append(done), interrupted=lambda: len(tiles) == 5)
+    with pytest.raises(Interrupted):
+        tiled_decoder(autoencoder.decoder, options)(latents(16, 16))
+    assert len(tiles) == 5
+
+
+def test_other_networks_are_refused_by_name() -> None:
+    with pytest.raises(UnsupportedAutoencoder, match="Sequential"):
+        tiled_decoder(nn.Sequential(nn.Conv2d(4, 3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"tile": 32}, "vae_tile must be between 64 and 4096, got 32"),
+        ({"mode": "sloppy"}, "vae_mode must be one of exact, fast, got 'sloppy'"),
+        ({"store": "tape"}, "vae_store must be one of auto, device, main, got 'tape'"),
+    ],
+)
+def test_wrong_options_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Options(**wrong)
+
+
+@settings(deadline=None)
+@given(height=st.integers(1, 60), width=st.integers(1, 60), area=st.integers(1, 900))
+def test_a_grid_covers_every_pixel_once_with_tiles_of_bounded_area(height: int, width: int, area: int) -> None:
+    boxes = grid((height, width), area)
+    covered = torch.zeros(height, width, dtype=torch.int)
+    for box in boxes:
+        box.of(covered).add_(1)
+        assert 0 < box.area <= area
+    assert torch.equal(covered, torch.ones_like(covered))
