@@ -8,7 +8,9 @@ from modules import script_callbacks
 
 from lib_instantas.hosts.webui.api import add_routes
 from lib_instantas.hosts.webui.options import add_options
+from lib_instantas.hosts.webui.parts import register_part
 from lib_instantas.hosts.webui.probe import refusal
+from lib_instantas.hosts.webui.regions import regional_prompts
 from lib_instantas.hosts.webui.sampling import before_evaluation
 from lib_instantas.hosts.webui.script import settings_of
 from lib_instantas.hosts.webui.xyz import add_axes
@@ -19,5 +21,6 @@ def register() -> None:
     script_callbacks.on_ui_settings(add_options)
     script_callbacks.on_before_ui(add_axes)
     script_callbacks.on_app_started(add_routes)
+    register_part(regional_prompts)
     if refusal() is None:
         script_callbacks.on_cfg_denoiser(partial(before_evaluation, settings_of=settings_of))

@@ -10,6 +10,7 @@ from modules import scripts
 from lib_instantas.hosts.webui.arguments import parse_arguments
 from lib_instantas.hosts.webui.panel import Panel
 from lib_instantas.hosts.webui.probe import refusal
+from lib_instantas.hosts.webui.regions import check_region_prompts
 from lib_instantas.hosts.webui.report import attach_report, detach_report
 from lib_instantas.hosts.webui.sizes import apply_own_size, cropped, exact_size, forget_own_size, slack_of
 from lib_instantas.hosts.webui.stopping import stop_generation
@@ -89,6 +90,7 @@ class InstantASScript(scripts.Script):
             return
         if (reason := refusal()) is not None:
             raise SettingsError(reason)
+        check_region_prompts(settings)
         apply_own_size(p, settings)
         attach_report(p, settings)
 

@@ -1,0 +1,154 @@
+"""Regional prompts in the WebUI: read by the host's own parser, laid out behind the main prompt at each evaluation."""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from modules import devices, extra_networks, prompt_parser, sd_samplers, shared
+from modules.hypernetworks import hypernetwork
+from torch import Tensor, nn
+
+from lib_instantas.attention import RegionalAttention
+from lib_instantas.conditioning import lay_out
+from lib_instantas.denoiser import ModelCall
+from lib_instantas.hosts.webui.parts import Part, Run
+from lib_instantas.regions import Region, RegionSetup
+from lib_instantas.settings import Settings, SettingsError
+
+logger = logging.getLogger(__name__)
+
+EXTRA_NETWORK = re.compile(r"<(\w+):[^>]*>")
+AND = re.compile(r"\bAND\b")
+
+
+def check_region_prompts(settings: Settings) -> None:
+    """Refuse what the host can only do for a whole picture. Raises SettingsError."""
+    for index, region in enumerate(settings.region_setup.regions):
+        for name, prompt in (("prompt", region.prompt), ("negative_prompt", region.negative_prompt)):
+            place = f"regions[{index}].{name}"
+            if network := EXTRA_NETWORK.search(prompt):
+                raise SettingsError(
+                    f"{place}: put <{network[1]}:...> in the main prompt, it changes the model for the whole picture"
+                )
+            if AND.search(prompt):
+                raise SettingsError(f"{place}: AND joins prompts of the whole picture, put it in the main prompt")
+
+
+def regional_prompts(run: Run) -> Part | None:
+    """The part for a run whose settings have active regions."""
+    setup = run.settings.region_setup
+    return RegionalPrompts(run, setup) if setup.active else None
+
+
+class RegionalPrompts(Part):
+    """The regions of one sampling run of one model, which may be the refiner."""
+
+    def __init__(self, run: Run, setup: RegionSetup) -> None:
+        self._attention = RegionalAttention(
+            [shared.sd_model.model.diffusion_model],
+            setup,
+            upcast=bool(shared.opts.upcast_attn),
+            prepare_context=_with_hypernetworks,
+        )
+        self._regions = [_ScheduledRegion(run, region) for region in setup.active]
+        _warn_of_empty_regions(setup, self._attention.shares(run.canvas))
+
+    def before_evaluation(self, params: Any) -> None:
+        """Lay the regions' prompts out behind those of every row, positive and negative alike."""
+        step = params.denoiser.step
+        positive, negative = _tokens(params.text_cond), _tokens(params.text_uncond)
+        groups = (
+            [positive, *(region.positive(step, positive) for region in self._regions)],
+            [negative, *(region.negative(step, negative) for region in self._regions)],
+        )
+        (positive, negative), self._attention.layout = lay_out(*groups)
+        params.text_cond = _with_tokens(params.text_cond, positive)
+        params.text_uncond = _with_tokens(params.text_uncond, negative)
+
+    def around(self, call: ModelCall) -> AbstractContextManager[Any]:
+        """Regional attention, for the tiles of one call of the model."""
+        return self._attention(call)
+
+
+class _ScheduledRegion:
+    """A region's prompts, encoded for every step of a run; without a prompt of its own it has each row's main one."""
+
+    def __init__(self, run: Run, region: Region) -> None:
+        styles = run.p.styles or []
+        self._positive = self._negative = None
+        if region.prompt:
+            styled = shared.prompt_styles.apply_styles_to_prompt(region.prompt, styles)
+            self._positive = _schedule(run, styled, is_negative=False)
+        if region.negative_prompt:
+            styled = shared.prompt_styles.apply_negative_styles_to_prompt(region.negative_prompt, styles)
+            self._negative = _schedule(run, styled, is_negative=True)
+
+    def positive(self, step: int, main: Tensor) -> Tensor:
+        """Tokens [rows or 1, tokens, channels] for the positive rows, whose main prompt is `main`."""
+        return _at_step(self._positive, step, main)
+
+    def negative(self, step: int, main: Tensor) -> Tensor:
+        """The same for the negative rows."""
+        return _at_step(self._negative, step, main)
+
+
+def _schedule(run: Run, prompt: str, is_negative: bool) -> list[Any]:
+    """The host's schedule of one prompt: what it is from step to step, encoded by the model that is loaded now."""
+    # A style's LoRA is at work already, through the main prompt that has the same style.
+    text, _ = extra_networks.parse_prompt(prompt)
+    texts = prompt_parser.SdConditioning([text], is_negative_prompt=is_negative, width=run.p.width, height=run.p.height)
+    with devices.autocast():
+        return prompt_parser.get_learned_conditioning(
+            shared.sd_model, texts, *_steps(run), shared.opts.use_old_scheduling
+        )
+
+
+def _steps(run: Run) -> tuple[int, int | None]:
+    """What the host reckons its schedules with: evaluations of the first pass, and in the second pass those of it."""
+    p = run.p
+    first = getattr(p, "firstpass_steps", None) or _evaluations(p.sampler_name, p.steps)
+    if not run.is_hires_pass:
+        return first, None
+    return first, _evaluations(p.hr_sampler_name or p.sampler_name, p.hr_second_pass_steps or p.steps)
+
+
+def _evaluations(sampler: str, steps: int) -> int:
+    config = sd_samplers.find_sampler_config(sampler)
+    return config.total_steps(steps) if config else steps
+
+
+def _at_step(schedule: list[Any] | None, step: int, main: Tensor) -> Tensor:
+    if schedule is None:
+        return _without_mark(main)
+    return _tokens(prompt_parser.reconstruct_cond_batch(schedule, step)).to(main)
+
+
+def _without_mark(tokens: Tensor) -> Tensor:
+    """Without the mark that ControlNet puts in front: one token of equal channels, which no prompt has."""
+    first = tokens[:, 0]
+    is_mark = bool((first == first[:, :1]).all() and (first != 0).all())
+    return tokens[:, 1:] if is_mark else tokens
+
+
+def _tokens(conditioning: Any) -> Tensor:
+    return conditioning["crossattn"] if isinstance(conditioning, dict) else conditioning
+
+
+def _with_tokens(conditioning: Any, tokens: Tensor) -> Any:
+    if not isinstance(conditioning, dict):
+        return tokens
+    return prompt_parser.DictWithShape({**conditioning, "crossattn": tokens}, tokens.shape)
+
+
+def _with_hypernetworks(layer: nn.Module, context: Tensor) -> tuple[Tensor, Tensor]:
+    return hypernetwork.apply_hypernetworks(shared.loaded_hypernetworks, context)
+
+
+def _warn_of_empty_regions(setup: RegionSetup, shares: Tensor) -> None:
+    for region, share in zip(setup.active, shares[1:], strict=True):
+        if not torch.any(share > 0):
+            logger.warning("InstantAS: regions[%d] covers nothing of the picture", setup.regions.index(region))
