@@ -17,9 +17,10 @@ from PIL import Image
 TIMEOUT = 300
 SMALL = {"prompt": "a red (cat:1.2)", "negative_prompt": "blur", "steps": 2, "width": 320, "height": 192, "seed": 5}
 """A picture of six tiles for a model that knows 128x128."""
+CHECKPOINT = {"sd_model_checkpoint": "sd1.safetensors"}
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An answer with an error status."""
 
     def __init__(self, status: int, answer: Mapping[str, Any]) -> None:
@@ -56,7 +57,7 @@ class Client:
         """Whether the API is up."""
         try:
             self.get("/sdapi/v1/samplers")
-        except (URLError, OSError, Refused):
+        except (URLError, OSError, RefusedError):
             return False
         return True
 
@@ -79,6 +80,7 @@ class Client:
 
     def _make(self, path: str, settings: Any, fields: Mapping[str, Any]) -> Made:
         body = {**SMALL, **fields}
+        body["override_settings"] = CHECKPOINT | fields.get("override_settings", {})
         if settings is not None:
             args = [settings] if isinstance(settings, Mapping) else list(settings)
             body["alwayson_scripts"] = {"InstantAS": {"args": args}}
@@ -94,7 +96,7 @@ class Client:
             with urlopen(request, timeout=TIMEOUT) as answer:
                 return json.load(answer)
         except HTTPError as error:
-            raise Refused(error.code, json.loads(error.read() or b"{}")) from None
+            raise RefusedError(error.code, json.loads(error.read() or b"{}")) from None
 
 
 def encoded(image: Image.Image) -> str:
@@ -102,3 +104,14 @@ def encoded(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def same(one: Made, other: Made) -> bool:
+    """Whether two pictures are equal bit for bit."""
+    return bool(np.array_equal(one.pixels, other.pixels))
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """Mean absolute difference of two pictures in grey levels of 255."""
+    first, second = (np.asarray(image.convert("RGB"), dtype=float) for image in (one, other))
+    return float(np.abs(first - second).mean())

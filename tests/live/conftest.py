@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE))  # the files beside this one, by their plain names
 
-from client import Client
-from shapes import all_shapes
-from text_encoder import write_text_encoder
-from webui import WebUI, home, python_of
+from client import Client  # noqa: E402
+from shapes import all_shapes  # noqa: E402
+from text_encoder import write_text_encoder  # noqa: E402
+from webui import WebUI, home, python_of  # noqa: E402
 
 EXTENSION = HERE.parents[1]
 PROBE = HERE / "probe_extension"

@@ -32,7 +32,8 @@ def offline_text_encoders() -> None:
 def randomise(model: torch.nn.Module) -> None:
     """Give each layer that starts at zero weights of its own, and each text norm a mean that is not zero.
 
-    The WebUI divides by the mean of the text encoding when it restores it after weighting words.
+    The WebUI divides by the mean of the text encoding when it restores it after weighting words. The autoencoder
+    says that it is certain: its encoding draws from the global random numbers otherwise.
     """
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(False)
@@ -40,6 +41,9 @@ def randomise(model: torch.nn.Module) -> None:
             parameter.normal_(std=0.5 / parameter[0].numel() ** 0.5)
         if "final_layer_norm.bias" in name or "ln_final.bias" in name:
             parameter.fill_(0.2)
+        if name.startswith("first_stage_model.quant_conv"):
+            half = parameter.shape[0] // 2
+            parameter[half:] = -30.0 if parameter.dim() == 1 else 0.0
 
 
 def write_checkpoint(config: Path, seed: int) -> None:

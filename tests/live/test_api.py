@@ -4,33 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from client import Client, Made, Refused
+from client import Client, Made, RefusedError, same
+from infotexts import done, recorded
 from PIL import Image, PngImagePlugin
 from webui import WebUI
 
 ON = {"enabled": True}
 SIX_TILES = "6 tiles of 128x128"
 NASTY = 'a "quoted" cat, Steps: 99, InstantAS: "x", [it\'s]: {"json": [1, 2]} \\ ünïcödé, ends with "'
-
-
-def done(made: Made) -> str:
-    """What the infotext says was done."""
-    return str(recorded(made.infotext)["done"])
-
-
-def recorded(infotext: str) -> dict:
-    """The extension's value in an infotext: a JSON string that holds JSON."""
-    start = infotext.index('InstantAS: "{') + len("InstantAS: ")
-    return dict(json.loads(json.JSONDecoder().raw_decode(infotext[start:])[0]))
-
-
-def same(one: Made, other: Made) -> bool:
-    return bool(np.array_equal(one.pixels, other.pixels))
-
-
-def difference(one: Made, other: Made) -> float:
-    """Mean absolute difference in grey levels of 255."""
-    return float(np.abs(one.pixels.astype(float) - other.pixels).mean())
 
 
 def test_one_object_with_named_keys_is_enough(client: Client) -> None:
@@ -63,7 +44,7 @@ def test_positional_values_in_the_panels_order_mean_the_same(client: Client) -> 
     ],
 )
 def test_a_bad_setting_is_refused_by_name(client: Client, settings: object, message: str) -> None:
-    with pytest.raises(Refused, match="InstantAS: ") as refused:
+    with pytest.raises(RefusedError, match="InstantAS: ") as refused:
         client.txt2img(settings)  # type: ignore[arg-type]
     assert refused.value.status == 422
     assert message in str(refused.value)
@@ -71,7 +52,7 @@ def test_a_bad_setting_is_refused_by_name(client: Client, settings: object, mess
 
 def test_a_bad_setting_leaves_the_next_generation_alone(client: Client) -> None:
     before = client.txt2img()
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         client.txt2img({"enabled": True, "gamma": "much"})
     assert same(before, client.txt2img())
 
@@ -88,7 +69,7 @@ def test_the_schema_describes_every_setting(client: Client) -> None:
 
 def test_our_routes_ask_for_the_hosts_credentials(client: Client) -> None:
     for credentials in (None, ("live", "wrong"), ("nobody", "test-pass")):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RefusedError) as refused:
             Client(client.url, credentials).get("/instantas/schema")
         assert refused.value.status == 401
 
@@ -172,5 +153,5 @@ def _plot(client: Client, axis: str, values: list) -> Made:
 
 
 def test_an_xyz_plot_refuses_a_bad_value_before_it_begins(client: Client) -> None:
-    with pytest.raises(Refused, match="gamma must be between 0 and 1, got 7"):
+    with pytest.raises(RefusedError, match="gamma must be between 0 and 1, got 7"):
         _plot(client, "[InstantAS] Bridging γ", [0.1, 7])

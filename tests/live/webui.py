@@ -22,8 +22,20 @@ CONFIG = {
     "outdir_samples": "",
     "save_to_dirs": False,
     "grid_save": False,
+    "sd_model_checkpoint": "sd1.safetensors",
+    "batch_cond_uncond": True,
+    "skip_early_cond": 0.0,
+    "s_min_uncond": 0.0,
+    "s_min_uncond_all": False,
+    "return_mask": False,
+    "return_mask_composite": False,
 }
-"""Settings of the host: live previews without a network that would have to be fetched."""
+"""Settings of the host: live previews without a network that would have to be fetched, and all that a request
+overrides: the host gives back its value after a request only to settings that its file names."""
+
+STYLES = """name,prompt,negative_prompt
+Live,"a drawing of {prompt}, in ink",photo
+"""
 
 
 def home() -> Path:
@@ -95,6 +107,7 @@ class WebUI:
             (folder / name).symlink_to(source, target_is_directory=True)
         outputs = {f"outdir_{kind}": str(self.data / "pictures") for kind in ("txt2img_samples", "img2img_samples")}
         (self.data / "config.json").write_text(json.dumps(CONFIG | outputs), "utf-8")
+        (self.data / "styles.csv").write_text(STYLES, "utf-8")
 
     def _command(self) -> list[str]:
         flags = "--skip-prepare-environment --skip-torch-cuda-test --skip-python-version-check --skip-install --api"
