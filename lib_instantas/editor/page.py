@@ -1,0 +1,61 @@
+"""What the editor's JavaScript must know about the page it stands in."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lib_instantas.settings import names, option
+
+ROOT = "instantas_editor_root"
+"""Element id of the editor's place in the page."""
+
+HIDDEN = "instantas-hidden"
+"""CSS class of components that only carry values between the page and Python."""
+
+NOT_OF_THE_GRID = ("enabled", "tile_batch", "width", "height", "regions")
+"""Settings that do not change where the grid stands."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A place in the page that makes pictures. All but `label` are element ids or the beginnings of some.
+
+    A component of a setting has the id `<prefix>_<name>`, the regions' text `<prefix>_regions`, the button that opens
+    the editor `<prefix>_edit_regions`. A `live` target is given every change at once, others only what is sent.
+    """
+
+    id: str
+    label: str
+    prefix: str
+    steps: str = ""
+    seed: str = ""
+    size: tuple[str, str] = ("", "")
+    live: bool = False
+
+
+@dataclass(frozen=True)
+class PageConfig:
+    """The targets, where result pictures appear (CSS selectors of images), and the tab's name."""
+
+    targets: tuple[Target, ...]
+    results: tuple[str, ...]
+    tab: str = "InstantAS"
+    follow_result: bool = False
+    defaults: dict[str, Any] = field(default_factory=lambda: {name: option(name).default for name in _grid_settings()})
+    choices: dict[str, list[str]] = field(default_factory=lambda: _choices())
+
+    def as_html(self) -> str:
+        """The element in which the JavaScript builds the editor."""
+        return f'<div id="{ROOT}" data-config="{html.escape(json.dumps(asdict(self)))}"></div>'
+
+
+def _grid_settings() -> list[str]:
+    return [name for name in names() if name not in NOT_OF_THE_GRID]
+
+
+def _choices() -> dict[str, list[str]]:
+    extras = {name: option(name).field_info.extra for name in _grid_settings()}
+    return {name: list(extra["choices"]) for name, extra in extras.items() if "choices" in extra}

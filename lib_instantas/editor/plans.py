@@ -1,0 +1,82 @@
+"""Where the tile grid stands at each step, as JSON for the page to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from lib_instantas.methods import Request, make_method
+from lib_instantas.tiling import Segment, Span, TilePlan
+
+MAX_STEPS = 150
+"""The WebUI's own limit of sampling steps."""
+
+MAX_RECTANGLES = 60_000
+"""What a page still draws and a response still carries; more steps than this allows are left out."""
+
+Rectangle = tuple[int, int, int, int]
+"""(y, x, height, width) in latent pixels of the canvas as one sees it."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The distinct plans of a run and, for each step, which of them it uses."""
+
+    plans: tuple[tuple[tuple[Rectangle, ...], int], ...]
+    order: tuple[int, ...]
+
+
+def plan_document(request: Request) -> dict[str, Any]:
+    """What the page needs to draw the grid of every step.
+
+    `plans` holds each distinct grid once, as a count of tiles and the rectangles they keep; `steps` names the grid of
+    each step. Coordinates are latent pixels.
+    """
+    steps = _steps(request)
+    return {
+        "canvas": {"height": request.canvas[0], "width": request.canvas[1]},
+        "steps": list(steps.order),
+        "plans": [{"tiles": count, "rectangles": [list(r) for r in rectangles]} for rectangles, count in steps.plans],
+    }
+
+
+def _steps(request: Request) -> Steps:
+    method = make_method(request)
+    seen: dict[tuple[tuple[Rectangle, ...], int], int] = {}
+    order: list[int] = []
+    drawn = 0
+    for step in range(min(request.steps, MAX_STEPS)):
+        plan = method.plan(step)
+        key = (tuple(kept_rectangles(plan)), len(plan.tiles))
+        drawn += len(key[0]) if key not in seen else 0
+        if drawn > MAX_RECTANGLES and order:
+            break
+        order.append(seen.setdefault(key, len(seen)))
+    return Steps(tuple(seen), tuple(order))
+
+
+def kept_rectangles(plan: TilePlan) -> Iterator[Rectangle]:
+    """What each tile contributes to, on the canvas as one sees it: a tile across a ring's border comes in pieces."""
+    height, width = plan.canvas
+    for tile in plan.tiles:
+        rows = _unrolled(_shown(tile.y, plan, height), plan.shift[0], height)
+        columns = _unrolled(_shown(tile.x, plan, width), plan.shift[1], width)
+        for row, column in product(rows, columns):
+            yield row.start, column.start, len(row), len(column)
+
+
+def _shown(segment: Segment, plan: TilePlan, length: int) -> Span:
+    """What a tile keeps; where tiles overlap and are averaged, the part of its window on the canvas."""
+    if plan.weights is None:
+        return segment.keep
+    return Span(max(0, segment.window.start), min(length, segment.window.stop))
+
+
+def _unrolled(span: Span, shift: int, length: int) -> tuple[Span, ...]:
+    start = (span.start + shift) % length
+    stop = start + len(span)
+    if stop <= length:
+        return (Span(start, stop),)
+    return Span(start, length), Span(0, stop - length)
