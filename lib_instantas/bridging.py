@@ -101,7 +101,8 @@ def elastic(axis: Axis, position: float) -> MovedAxis:
     offset = round(((position + 0.5) % 1 - 0.5) * 2 * ELASTIC_REACH * axis.pitch)
     offset = min(offset, axis.cuts[-1] - axis.cuts[-2] - 1)
     inner = (cut + offset for cut in axis.cuts[1:-1])
-    return MovedAxis(segments((0, *inner, axis.length), math.ceil(SMALLEST * axis.side)), offset)
+    smallest = math.ceil(SMALLEST * axis.side) if axis.is_even else axis.side
+    return MovedAxis(segments((0, *inner, axis.length), smallest), offset)
 
 
 EDGES: dict[str, Callable[[Axis, float], MovedAxis]] = {"elastic": elastic, "clamp": clamp, "ring": ring}

@@ -1,0 +1,110 @@
+"""What tiling costs and saves on an SD 1.5-shaped UNet with random weights, 2048x512 pixels, in one run.
+
+`overhead` is the tiled denoiser's time over bare UNet calls on the same tiles; `vs_*` say how many times faster
+InstantAS is than the whole canvas at once (direct) and than MultiDiffusion grids of 50, 75 and 87.5 % overlap;
+`fitted_vs_native_1209x523` how many times faster fitted tiles are than the paper's at an odd size. Each pair is timed
+in turn, A B A B ..., and the median of the pairwise ratios is reported.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.report import arguments, progress, result
+from benchmarks.unet import NATIVE, inputs, sd15_unet
+from lib_instantas.denoiser import TiledDenoiser
+from lib_instantas.methods import Request, make_method
+from lib_instantas.settings import parse_settings
+from lib_instantas.sizes import canvas_for, parse_size
+
+Run = Callable[[], Any]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--repeats", type=int, default=3, help="pairs to time (default 3)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args()
+    unet = sd15_unet(options.device)
+    with torch.inference_mode():
+        figures = measure(unet, options.repeats)
+    result(figures, options.json)
+
+
+def measure(unet: Any, repeats: int) -> dict[str, float]:
+    """All ratios. The two widest overlaps take long: they are timed once."""
+    wide, odd = "2048x512", "1209x523"
+    ours = tiled(unet, wide)
+    figures = {"overhead": ratio("overhead", ours, bare(unet, wide), repeats)}
+    figures["vs_direct"] = ratio("vs_direct", tiled(unet, wide, method="direct"), ours, repeats)
+    for name, overlap, times in (("50", 0.5, repeats), ("75", 0.75, 1), ("875", 0.875, 1)):
+        other = tiled(unet, wide, method="MultiDiffusion", overlap=overlap)
+        figures[f"vs_overlap_{name}"] = ratio(f"vs_overlap_{name}", other, ours, times)
+    native, fitted = tiled(unet, odd, fit="native"), tiled(unet, odd)
+    figures["fitted_vs_native_1209x523"] = ratio("fitted_vs_native", native, fitted, repeats)
+    return figures
+
+
+def tiled(unet: Any, size: str, **settings: Any) -> Run:
+    """One evaluation of the canvas through the engine; the grid moves on from call to call."""
+    canvas = canvas_for(parse_size(size))
+    method = make_method(Request(canvas, NATIVE, parse_settings({"enabled": True, **settings})))
+    x, time_step, tokens = inputs(unet, *canvas)
+
+    def model(x: torch.Tensor, sigma: torch.Tensor, **conditioning: torch.Tensor) -> torch.Tensor:
+        return unet(x, sigma, return_dict=False, **conditioning)[0]
+
+    denoiser = TiledDenoiser(model, method)
+
+    def run() -> torch.Tensor:
+        prediction = denoiser(x, time_step, encoder_hidden_states=tokens)
+        denoiser.next_evaluation()
+        return prediction
+
+    return run
+
+
+def bare(unet: Any, size: str) -> Run:
+    """The UNet called on windows of the same sizes as in `tiled`, with nothing around it."""
+    canvas = canvas_for(parse_size(size))
+    method = make_method(Request(canvas, NATIVE, parse_settings({"enabled": True})))
+    evaluation = -1
+
+    def run() -> None:
+        nonlocal evaluation
+        evaluation += 1
+        for tile in method.plan(evaluation).tiles:
+            x, time_step, tokens = inputs(unet, *tile.size)
+            unet(x, time_step, tokens, return_dict=False)
+
+    return run
+
+
+def ratio(name: str, a: Run, b: Run, repeats: int) -> float:
+    """Median over pairs of time(a) / time(b), after one warm-up of the quicker one (b)."""
+    b()
+    pairs = [(seconds(a), seconds(b)) for _ in range(repeats)]
+    value = statistics.median(first / second for first, second in pairs)
+    progress(f"{name}: {value:.3f}  " + " ".join(f"{first:.2f}s/{second:.2f}s" for first, second in pairs))
+    return value
+
+
+def seconds(run: Run) -> float:
+    """Wall time of one run, the device's queue emptied before and after."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

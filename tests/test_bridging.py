@@ -1,0 +1,106 @@
+"""Where the grid stands at each step."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib_instantas.bridging import cyclic, elastic, golden, moves_until, period, uniform_random
+from lib_instantas.methods import Request, make_method
+from lib_instantas.settings import parse_settings
+from lib_instantas.tiling import native_axis
+
+
+def grid(canvas: tuple[int, int] = (64, 256), seed: int = 0, **settings: object):
+    return make_method(Request(canvas, 64, parse_settings(settings), seed))
+
+
+@pytest.mark.parametrize(("gamma", "moves"), [(0.015, 200), (0.125, 8), (0.25, 4), (0.5, 2), (1.0, 1)])
+def test_periods_are_those_of_the_papers_figure_7(gamma: float, moves: int) -> None:
+    assert period(gamma) == moves
+
+
+@pytest.mark.parametrize("gamma", [0.015, 0.125, 0.25, 0.5, 1.0])
+def test_the_grid_repeats_after_its_period_and_not_before(gamma: float) -> None:
+    places = [cyclic(gamma, moves, 0) for moves in range(2 * period(gamma))]
+    assert places[: period(gamma)] == places[period(gamma) :]
+    assert len(set(places)) == period(gamma)
+
+
+def test_the_papers_gamma_is_not_rounded_away() -> None:
+    method = grid(schedule="cyclic", gamma=0.015, edges="ring", movement="together")
+    travelled = [method.offset(evaluation)[1] for evaluation in range(67)]
+    assert travelled == [round(0.96 * moves) % 64 for moves in range(67)]
+    assert travelled[66] == 63
+
+
+def test_axes_take_turns() -> None:
+    method = grid((256, 256), schedule="cyclic", gamma=0.25, edges="ring")
+    assert [method.offset(evaluation) for evaluation in range(5)] == [(0, 0), (0, 16), (16, 16), (16, 32), (32, 32)]
+
+
+@given(st.integers(0, 1000))
+def test_alternating_axes_share_the_moves(evaluation: int) -> None:
+    vertical, horizontal = moves_until(evaluation, "alternate")
+    assert vertical + horizontal == evaluation
+    assert 0 <= horizontal - vertical <= 1
+
+
+@given(
+    st.sampled_from(["ring", "clamp", "elastic"]), st.sampled_from(["cyclic", "golden", "random"]), st.integers(0, 99)
+)
+def test_an_axis_with_a_single_tile_never_moves(edges: str, schedule: str, evaluation: int) -> None:
+    method = grid(edges=edges, schedule=schedule)
+    rows = {(tile.y.keep.start, tile.y.keep.stop) for tile in method.plan(evaluation).tiles}
+    assert rows == {(0, 64)}
+    assert method.plan(evaluation).shift[0] == 0
+
+
+@given(st.integers(0, 99))
+def test_only_a_ring_wraps(evaluation: int) -> None:
+    assert grid((200, 300), edges="clamp").plan(evaluation).shift == (0, 0)
+    assert grid((200, 300), edges="elastic").plan(evaluation).shift == (0, 0)
+
+
+@given(st.integers(0, 99), st.integers(65, 400))
+def test_elastic_and_ring_add_no_tile(evaluation: int, width: int) -> None:
+    for edges in ("elastic", "ring"):
+        method = grid((64, width), edges=edges)
+        assert len(method.plan(evaluation).tiles) == len(method.plan(0).tiles)
+
+
+def test_clamp_adds_one_tile_off_the_origin() -> None:
+    method = grid(edges="clamp", movement="together")
+    assert [len(method.plan(evaluation).tiles) for evaluation in range(3)] == [4, 5, 5]
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_elastic_lines_stay_within_a_quarter_of_a_tile(position: float) -> None:
+    moved = elastic(native_axis(256, 64), position)
+    lines = [segment.keep.start for segment in moved.segments[1:]]
+    assert all(abs(line - place) <= 16 for line, place in zip(lines, (64, 128, 192), strict=True))
+    assert [len(segment.keep) for segment in moved.segments[1:-1]] == [64, 64]
+
+
+def test_golden_places_are_spread_more_evenly_than_chance_allows() -> None:
+    """Of any 13 consecutive places on a circle, no gap is wider than twice the even one."""
+    for first in range(50):
+        places = sorted(golden(moves, 0) for moves in range(first, first + 13))
+        gaps = [b - a for a, b in zip(places, [*places[1:], places[0] + 1], strict=True)]
+        assert max(gaps) < 2 / 13
+
+
+def test_random_places_come_from_the_seed_alone() -> None:
+    assert [uniform_random(7, m, 0) for m in range(9)] == [uniform_random(7, m, 0) for m in range(9)]
+    assert uniform_random(7, 3, 0) != uniform_random(8, 3, 0)
+    assert uniform_random(7, 3, 0) != uniform_random(7, 3, 1)
+    first, again, other = (grid(schedule="random", seed=seed) for seed in (1, 1, 2))
+    assert [first.plan(s) for s in range(20)] == [again.plan(s) for s in range(20)]
+    assert [first.plan(s) for s in range(20)] != [other.plan(s) for s in range(20)]
+
+
+def test_each_axis_can_have_its_own_edges() -> None:
+    plan = grid((200, 300), edges="elastic/ring", movement="together").plan(1)
+    assert plan.shift[0] == 0
+    assert plan.shift[1] != 0
