@@ -1,0 +1,17 @@
+"""Small World: drawn landscapes, and a small latent diffusion model that learnt to paint them.
+
+The world is drawn by a program (`small_world.renderer`), so its pictures have no licence question, every
+picture has a true caption, and real panoramas of any size exist to compare generated ones with. The model has
+the layout of Stable Diffusion 1.x with a native size of 256x256 pixels and loads wherever such checkpoints do.
+"""
+
+from pathlib import Path
+
+MODEL_FOLDER = Path(__file__).parent / "model"
+"""Folder with the shipped weights: checkpoint, its yaml, the tokenizer/config folder and the judge."""
+
+CHECKPOINT = MODEL_FOLDER / "small-world.safetensors"
+"""The shipped checkpoint, one file in the Stable Diffusion 1.x layout."""
+
+NATIVE = 256
+"""Side of the pictures the model was trained on, in image pixels."""
