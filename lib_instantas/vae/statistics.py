@@ -6,14 +6,17 @@ Source: ScaleCrafter, appendix A.3 ("we compute the mean and std using all tiles
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 import torch
 from torch import Tensor
 
+from lib_instantas.vae.precision import wider
+
 
 def sum_in_float(x: Tensor) -> Tensor:
-    """The sum of everything, in float32: finite exactly when no element is NaN or infinite."""
-    return x.sum(dtype=torch.float32)
+    """The sum of everything, in float32 at least: finite exactly when no element is NaN or infinite."""
+    return x.sum(dtype=wider(torch.float32, x.dtype))
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,11 @@ class Moments:
 
     @classmethod
     def of(cls, x: Tensor) -> Moments:
-        """Measure a tile `[batch, channels, height, width]` in float32.
+        """Measure a tile `[batch, channels, height, width]` in float32, or in float64 if it is.
 
         Centred on the tile's own mean: the plain sum of squares would cancel where the mean is large.
         """
-        x = x.float()
+        x = x.to(wider(torch.float32, x.dtype))
         mean = x.mean((-2, -1), keepdim=True)
         deviation = torch.linalg.vector_norm(x - mean, dim=(-2, -1)).square()
         return cls(x.shape[-2] * x.shape[-1], mean.flatten(1), deviation)
@@ -50,6 +53,11 @@ class Statistics:
     def add(self, moments: Moments) -> None:
         """Count one more tile."""
         self.tiles.append(moments)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the tiles were measured in."""
+        return reduce(wider, (tile.mean.dtype for tile in self.tiles))
 
     def groups(self, count: int) -> tuple[Tensor, Tensor]:
         """Mean and (biased) variance of `count` channel groups over all tiles, `[batch, count]` in float64 on the CPU.
@@ -71,7 +79,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """A GroupNorm whose statistics are known: `x * scale + shift`, both `[batch, channels, 1, 1]` in float32."""
+    """A GroupNorm whose statistics are known: `x * scale + shift`, both `[batch, channels, 1, 1]`."""
 
     scale: Tensor
     shift: Tensor
@@ -86,10 +94,11 @@ class Normalisation:
         if norm.affine:
             weight, bias = norm.weight.detach().cpu().double(), norm.bias.detach().cpu().double()
             scale, shift = scale * weight, shift * weight + bias
-        return cls(*(part.float().unflatten(-1, (-1, 1, 1)).to(device) for part in (scale, shift)))
+        dtype = statistics.dtype
+        return cls(*(part.to(dtype).unflatten(-1, (-1, 1, 1)).to(device) for part in (scale, shift)))
 
     def __call__(self, x: Tensor, in_place: bool = False) -> Tensor:
-        """Normalise; computed in float32 and returned in the dtype of `x`, as GroupNorm itself does."""
-        if in_place and x.dtype == torch.float32:
+        """Normalise; computed in float32 at least and returned in the dtype of `x`, as GroupNorm itself does."""
+        if in_place and x.dtype == self.scale.dtype:
             return x.mul_(self.scale).add_(self.shift)
         return torch.addcmul(self.shift, x, self.scale).to(x.dtype)
