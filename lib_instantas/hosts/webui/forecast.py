@@ -20,11 +20,15 @@ LARGEST_BY_FORMAT = {"webp": 16_383, "jpg": 65_535, "jpeg": 65_535}
 
 @dataclass(frozen=True)
 class Pass:
-    """One sampling run: `size` is (height, width) in image pixels, `evaluations` how often the sampler asks."""
+    """One sampling run: `size` is (height, width) in image pixels, `evaluations` how often the sampler asks.
+
+    Some samplers ask a few times more or less than their steps say: then `exact` is false.
+    """
 
     name: str
     size: Size
     evaluations: int
+    exact: bool = True
 
 
 def forecast(settings: Settings, passes: list[Pass], native: int, file_format: str = "png") -> str:
@@ -37,12 +41,13 @@ def forecast(settings: Settings, passes: list[Pass], native: int, file_format: s
 def _describe(settings: Settings, work: Pass, native: int) -> str:
     request = Request(canvas_for(work.size), native, settings, steps=work.evaluations)
     summary = _summary(request)
-    without = f"{work.evaluations} UNet evaluations of {_shown(work.size)}"
+    about = "" if work.exact else "about "
+    without = f"{about}{work.evaluations} UNet evaluations of {_shown(work.size)}"
     if settings.method == "direct":
         return f"{without} at once, {_times_native(request)}"
     if not summary.is_tiled:
         return f"nothing to do, {_shown(work.size)} fits one tile; {without}"
-    return f"{summary}; without: {without}, {_times_native(request)}"
+    return f"{about}{summary}; without: {without}, {_times_native(request)}"
 
 
 def _summary(request: Request) -> Summary:

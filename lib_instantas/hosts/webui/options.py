@@ -41,10 +41,11 @@ def add_options() -> None:
 
 
 def _with_default() -> list[str]:
-    return [name for name in names() if name not in PER_PICTURE and not _is_free_text(name)]
+    return [name for name in names() if name not in PER_PICTURE and not is_free_text(name)]
 
 
-def _is_free_text(name: str) -> bool:
+def is_free_text(name: str) -> bool:
+    """Whether a setting is a text of any content, such as a description of regions."""
     return kind(option(name)) is str and "choices" not in option(name).field_info.extra
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modules import sd_models, sd_samplers, shared
+from modules import sd_models, sd_samplers, sd_samplers_timesteps, shared
 
 from lib_instantas.hosts.webui.arguments import parse_arguments
 from lib_instantas.hosts.webui.forecast import Pass, forecast
@@ -20,6 +20,9 @@ FOLLOWED = {
     "img2img": ("width", "height", "steps", "sampling", "denoising_strength"),
 }
 """The page's controls that matter, by the ends of their element ids."""
+
+VARIABLE = {"DPM adaptive", "DPM fast", "Restart"}
+"""Samplers that do not take the number of steps at its word."""
 
 
 def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
@@ -41,11 +44,11 @@ def passes_of(settings: Settings, controls: Mapping[str, Any]) -> list[Pass]:
         steps = int(min(controls["denoising_strength"], 0.999) * steps) + 1
     sampler = str(controls.get("sampling", ""))
     if not controls.get("hr-checkbox"):
-        return [Pass("", size, _evaluations(sampler, steps))]
+        return [_pass("", size, sampler, steps)]
     again = int(controls.get("hires_steps", 0)) or steps
     return [
-        Pass("first pass: ", size, _evaluations(sampler, steps)),
-        Pass("hires pass: ", _hires_size(size, controls), _evaluations(sampler, again)),
+        _pass("first pass: ", size, sampler, steps),
+        _pass("hires pass: ", _hires_size(size, controls), sampler, again),
     ]
 
 
@@ -57,6 +60,9 @@ def _hires_size(size: tuple[int, int], controls: Mapping[str, Any]) -> tuple[int
     return height or width * size[0] // size[1], width or height * size[1] // size[0]
 
 
-def _evaluations(sampler: str, steps: int) -> int:
+def _pass(name: str, size: tuple[int, int], sampler: str, steps: int) -> Pass:
+    """A run of a sampler; the host knows which ask twice a step, and DDIM and its like ask once less."""
     config = sd_samplers.find_sampler_config(sampler)
-    return int(config.total_steps(steps)) if config is not None else steps
+    evaluations = int(config.total_steps(steps)) if config is not None else steps
+    timesteps = {data.name for data in sd_samplers_timesteps.samplers_data_timesteps}
+    return Pass(name, size, evaluations, exact=evaluations == steps and sampler not in timesteps | VARIABLE)

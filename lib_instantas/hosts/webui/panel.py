@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
-from lib_instantas.hosts.webui.options import default_settings
+from lib_instantas.hosts.webui.options import default_settings, is_free_text
 from lib_instantas.hosts.webui.page import FOLLOWED, line_for
 from lib_instantas.hosts.webui.pasting import FromInfotext
 from lib_instantas.hosts.webui.probe import refusal
@@ -21,13 +21,15 @@ except ImportError:
 
 SWITCH = "enabled"
 
-ROWS = (
-    ("method", "schedule", "edges"),
-    ("gamma", "movement", "fit"),
-    ("tile", "tile_batch"),
-    ("width", "height"),
+FIRST = (("width", "height", "method"),)
+"""What most people need: a size that the page's own controls do not offer."""
+
+DETAILS = (
+    ("tile", "tile_batch", "fit"),
+    ("schedule", "edges", "movement"),
+    ("gamma", "overlap"),
 )
-"""Settings that stand side by side; a setting that is named nowhere gets a row of its own below."""
+"""What works by itself, folded away; a setting that is named nowhere gets a row of its own after these."""
 
 
 class Panel:
@@ -41,7 +43,7 @@ class Panel:
         reason = refusal()
         with self._accordion(interactive=reason is None):
             self._settings(interactive=reason is None)
-            self.line = gr.HTML(_paragraph(reason or ""), elem_id=elem_id("line"), elem_classes=["instantas-line"])
+        self.line.value = _paragraph(reason or "")
 
     @property
     def components(self) -> list[Any]:
@@ -75,19 +77,28 @@ class Panel:
         return gr.Accordion("InstantAS", open=False, elem_id=self._elem_id("accordion"))
 
     def _settings(self, interactive: bool) -> None:
-        switch = () if SWITCH in self._by_name else ((SWITCH,),)
-        placed = {SWITCH, *(name for row in ROWS for name in row)}
-        for row in (*switch, *ROWS, *((name,) for name in names() if name not in placed)):
-            with gr.Row():
-                for name in row:
-                    self._by_name[name] = self._component(name, interactive)
+        texts = [(name,) for name in names() if is_free_text(name)]
+        switch = [] if SWITCH in self._by_name else [(SWITCH,)]
+        placed = {SWITCH, *(name for row in (*FIRST, *DETAILS, *texts) for name in row)}
+        self._rows([*switch, *FIRST], interactive)
+        self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
+        with gr.Accordion("Tiles and how they move", open=False, elem_id=self._elem_id("details")):
+            self._rows([*DETAILS, *((name,) for name in names() if name not in placed)], interactive)
+        self._rows(texts, interactive)
         for component in self._by_name.values():
             component.do_not_save_to_config = True  # The settings page keeps the defaults, and only it.
+
+    def _rows(self, rows: Sequence[Sequence[str]], interactive: bool) -> None:
+        for row in rows:
+            with gr.Row():
+                for name in row:
+                    if name in names():
+                        self._by_name[name] = self._component(name, interactive)
 
     def _component(self, name: str, interactive: bool) -> Any:
         field = option(name)
         info, extra = field.field_info, field.field_info.extra
-        shared = {"label": extra["label"], "info": extra["help"], "value": self._defaults[name]}
+        shared = {"label": extra["label"], "tooltip": extra["help"], "value": self._defaults[name]}
         shared |= {"elem_id": self._elem_id(name), "interactive": interactive}
         if "choices" in extra:
             return gr.Dropdown(choices=list(extra["choices"]), **shared)
