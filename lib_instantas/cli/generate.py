@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lib_instantas.cli.options import add_settings, settings_from
-from lib_instantas.hosts.standalone import SAMPLERS, Generator, Job
+from lib_instantas.hosts.standalone import SAMPLERS, Generator, Job, Result
 from lib_instantas.settings import SettingsError
 from lib_instantas.sizes import parse_size
 
@@ -34,17 +35,22 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make the picture and save it as a PNG with its infotext."""
-    from PIL.PngImagePlugin import PngInfo
-
+    """Make the picture and save it."""
     from lib_instantas.hosts.checkpoints import load_pipeline
 
     job = job_from(options)
-    result = Generator(load_pipeline(options.model, options.device))(job, on_step=_progress_bar(job.steps))
+    generator = Generator(load_pipeline(options.model, options.device))
+    save(generator(job, on_step=progress_bar(job.steps)), options.output)
+
+
+def save(result: Result, file: Path) -> None:
+    """Write a PNG with its infotext where the WebUI looks for it, and say where."""
+    from PIL.PngImagePlugin import PngInfo
+
     metadata = PngInfo()
     metadata.add_text("parameters", result.infotext)
-    result.image.save(options.output, pnginfo=metadata)
-    print(options.output)
+    result.image.save(file, pnginfo=metadata)
+    print(file)
 
 
 def job_from(options: argparse.Namespace) -> Job:
@@ -70,10 +76,11 @@ def _text_of(path: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _progress_bar(steps: int) -> Any:
+def progress_bar(steps: int, name: str = "") -> Callable[[int, Any], None]:
+    """A callback for each step that draws a bar on stderr and ends it at 100 %."""
     from tqdm import tqdm
 
-    bar = tqdm(total=steps, unit="step", file=sys.stderr)
+    bar = tqdm(total=steps, unit="step", desc=name, file=sys.stderr)
 
     def on_step(step: int, latents: Any) -> None:
         bar.update(min(step, steps) - bar.n)
