@@ -2,7 +2,9 @@
 
 // The drawing surface: shows the drawing, and lets regions be selected, moved and stretched. Tools draw on top of it.
 (function (editor) {
+    /** Edges are drawn to lines this near: CSS pixels, but never more than a share of a narrow canvas. */
     const SNAP = 7;
+    const SNAP_SHARE = 0.02;
     const SMALLEST = 4;
 
     class Stage {
@@ -138,18 +140,25 @@
             return fractions.map(fraction => board[axis] + fraction * board[length]);
         }
 
-        snappedPoint({x, y}) {
-            const {snapped} = editor.geometry;
-            const except = this.store.view.selected;
-            return {x: snapped(x, this.snapLines("x", except), SNAP), y: snapped(y, this.snapLines("y", except), SNAP)};
+        get snapReach() {
+            const {width, height} = this.viewport.board;
+            return {x: Math.min(SNAP, SNAP_SHARE * width), y: Math.min(SNAP, SNAP_SHARE * height)};
+        }
+
+        snappedPoint(point) {
+            const reach = this.snapReach;
+            const except = this.store.view.tool === "select" ? this.store.view.selected : null;
+            const along = axis => editor.geometry.snapped(point[axis], this.snapLines(axis, except), reach[axis]);
+            return {x: along("x"), y: along("y")};
         }
 
         snapNode(node) {
             const {snapOffset} = editor.geometry;
             const {width, height} = node.getClientRect({skipStroke: true, skipShadow: true});
+            const reach = this.snapReach;
             node.position({
-                x: node.x() + snapOffset(node.x(), width, this.snapLines("x", node.id()), SNAP),
-                y: node.y() + snapOffset(node.y(), height, this.snapLines("y", node.id()), SNAP),
+                x: node.x() + snapOffset(node.x(), width, this.snapLines("x", node.id()), reach.x),
+                y: node.y() + snapOffset(node.y(), height, this.snapLines("y", node.id()), reach.y),
             });
         }
 
@@ -172,11 +181,11 @@
             this.renderGrid(this.store.view);
         }
 
-        /** A pointer event's place in fractions of the canvas, drawn to nearby edges if `snap`. */
+        /** A pointer event's place in fractions of the canvas, drawn to nearby edges if `snap` and without Alt. */
         pointOf(event, snap = false) {
             const box = this.frame.getBoundingClientRect();
             const at = {x: event.clientX - box.left - this.frame.clientLeft, y: event.clientY - box.top - this.frame.clientTop};
-            return this.viewport.toFraction(snap ? this.snappedPoint(at) : at);
+            return this.viewport.toFraction(snap && !event.altKey ? this.snappedPoint(at) : at);
         }
     }
 
