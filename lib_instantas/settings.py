@@ -77,21 +77,40 @@ class Settings(BaseModel):
         help="fitted: tiles of 0.75 to 1.25 of the model's size that share the picture evenly; native: the paper's.",
     )
     tile: int = Field(
-        0, label="Tile size", ge=0, le=4096, step=64, help="Side of a tile in pixels; 0: the size the model knows."
+        0,
+        label="Tile size",
+        ge=0,
+        le=4096,
+        step=64,
+        allowed="0 (automatic) or a multiple of 64 up to 4096",
+        help="Side of a tile in pixels; 0: the size the model knows.",
     )
     tile_batch: int = Field(
         0, label="Tiles at once", ge=0, le=64, step=1, help="Tiles in one UNet call; 0: as many as are good."
     )
     width: int = Field(
-        0, label="Width", ge=0, le=LARGEST_SIDE, step=1, help="Picture width in pixels, to the pixel; 0: the page's."
+        0,
+        label="Width",
+        ge=0,
+        le=LARGEST_SIDE,
+        step=1,
+        allowed=f"0 (the page's own) or a whole number between 64 and {LARGEST_SIDE}",
+        help="Picture width in pixels, to the pixel; 0: the page's.",
     )
     height: int = Field(
-        0, label="Height", ge=0, le=LARGEST_SIDE, step=1, help="Picture height in pixels, to the pixel; 0: the page's."
+        0,
+        label="Height",
+        ge=0,
+        le=LARGEST_SIDE,
+        step=1,
+        allowed=f"0 (the page's own) or a whole number between 64 and {LARGEST_SIDE}",
+        help="Picture height in pixels, to the pixel; 0: the page's.",
     )
 
     regions: str = Field(
         "",
         label="Regions",
+        allowed="a JSON object of regions, or its text; empty: none",
         help="Parts of the picture with prompts of their own: JSON, drawn on the InstantAS tab; empty: none.",
     )
 
@@ -200,14 +219,12 @@ def allowed(name: str) -> str:
     """What a setting accepts, in words."""
     field = option(name)
     info, extra = field.field_info, field.field_info.extra
+    if "allowed" in extra:
+        return extra["allowed"]
     if "choices" in extra:
         return "one of " + ", ".join(extra["choices"])
     if kind(field) is bool:
         return "true or false"
-    if name == "tile":
-        return f"0 (automatic) or a multiple of 64 up to {info.le}"
-    if name in ("width", "height"):
-        return f"0 (the page's own) or a whole number between 64 and {info.le}"
     prefix = "a whole number " if kind(field) is int else ""
     return f"{prefix}between {info.ge:g} and {info.le:g}"
 

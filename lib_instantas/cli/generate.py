@@ -28,7 +28,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--sampler", default="Euler a", help=", ".join(SAMPLERS))
     parser.add_argument("--model", type=Path, default=EMBEDDED_MODEL, help="checkpoint or diffusers folder")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
-    parser.add_argument("--regions", type=_text_of, default="", metavar="FILE", help="JSON file of regions")
+    parser.add_argument(
+        "--regions", type=_text_of, default=argparse.SUPPRESS, metavar="FILE", help="JSON file of regions"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("picture.png"))
     add_settings(parser)
     parser.set_defaults(run=run)

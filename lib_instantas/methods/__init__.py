@@ -6,17 +6,21 @@ A new one is a class with a `plan`, and a factory that is registered under its n
     def mine(request: Request) -> Method: ...
 """
 
+from lib_instantas.methods.direct import Direct
 from lib_instantas.methods.registry import METHODS, NAMES, Method, Request, make_method, register
 
 # Registration happens on import, in the order in which the methods are offered.
 from lib_instantas.methods.instantas import instantas  # isort: skip
 from lib_instantas.methods.overlapping import OverlappingGrid  # isort: skip
-from lib_instantas.methods.direct import Direct  # isort: skip
+from lib_instantas.methods.fstd import DisplacedGrid  # isort: skip
+
+register("direct")(lambda request: Direct(request.canvas))
 
 __all__ = [
     "METHODS",
     "NAMES",
     "Direct",
+    "DisplacedGrid",
     "Method",
     "OverlappingGrid",
     "Request",

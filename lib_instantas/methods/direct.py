@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lib_instantas.methods.registry import Method, Request, register
 from lib_instantas.tiling import Segment, Size, Span, Tile, TilePlan
 
 
@@ -18,9 +17,3 @@ class Direct:
         """The whole canvas, always."""
         y, x = (Segment(Span(0, length), Span(0, length)) for length in self.canvas)
         return TilePlan(self.canvas, (Tile(y, x),))
-
-
-@register("direct")
-def direct(request: Request) -> Method:
-    """The model asked for the whole canvas at once."""
-    return Direct(request.canvas)

@@ -1,0 +1,104 @@
+"""One declaration of every option: what is refused, and how it says so."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib_instantas.infotext import KEY, from_text, quoted, to_text
+from lib_instantas.settings import Settings, SettingsError, allowed, names, option, parse_settings
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"gamma": 1.5}, "InstantAS: gamma must be between 0 and 1, got 1.5"),
+        ({"gamma": float("nan")}, "InstantAS: gamma must be between 0 and 1, got nan"),
+        ({"gamma": "0.5"}, "InstantAS: gamma must be between 0 and 1, got '0.5'"),
+        ({"gamma": True}, "InstantAS: gamma must be between 0 and 1, got True"),
+        ({"enabled": 1}, "InstantAS: enabled must be true or false, got 1"),
+        ({"enabled": None}, "InstantAS: enabled must be true or false, got None"),
+        ({"tile": 100}, "InstantAS: tile must be 0 (automatic) or a multiple of 64 up to 4096, got 100"),
+        ({"tile_batch": 1.5}, "InstantAS: tile_batch must be a whole number between 0 and 64, got 1.5"),
+        ({"fit": "tight"}, "InstantAS: fit must be one of fitted, native, got 'tight'"),
+        ({"width": 40000}, "InstantAS: width must be 0 (the page's own) or a whole number between 64 and 32768"),
+        ({"height": 63}, "InstantAS: height must be 0 (the page's own) or a whole number between 64 and 32768, got 63"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(values: dict, message: str) -> None:
+    with pytest.raises(SettingsError, match="^" + re.escape(message)):
+        parse_settings(values)
+
+
+def test_an_unknown_setting_is_named_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"unknown setting 'gama'; known are enabled, method, .*gamma"):
+        parse_settings({"gama": 0.5})
+
+
+def test_every_bad_setting_of_an_object_is_reported() -> None:
+    with pytest.raises(SettingsError, match=r"gamma .* fit .*|fit .* gamma .*"):
+        parse_settings({"gamma": 7, "fit": 7})
+
+
+@pytest.mark.parametrize("values", [[1, 2], "enabled", None, 3])
+def test_only_an_object_is_settings(values: object) -> None:
+    with pytest.raises(SettingsError, match="settings must be an object of named values"):
+        parse_settings(values)  # type: ignore[arg-type]
+
+
+def test_a_whole_number_may_be_written_as_json_writes_it() -> None:
+    assert parse_settings({"tile_batch": 3.0}).tile_batch == 3
+    assert parse_settings({"gamma": 1}).gamma == 1.0
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_option_explains_itself(name: str) -> None:
+    extra = option(name).field_info.extra
+    assert extra["label"]
+    assert len(extra["help"]) > 20
+    assert allowed(name)
+
+
+def test_settings_do_not_change_after_the_check() -> None:
+    with pytest.raises(TypeError):
+        Settings().gamma = 0.5
+
+
+valid_settings = st.fixed_dictionaries(
+    {},
+    optional={
+        "enabled": st.booleans(),
+        "gamma": st.floats(0, 1),
+        "schedule": st.sampled_from(["golden", "cyclic", "random"]),
+        "edges": st.sampled_from(option("edges").field_info.extra["choices"]),
+        "method": st.sampled_from(option("method").field_info.extra["choices"]),
+        "tile": st.sampled_from([0, 64, 512, 4096]),
+        "tile_batch": st.integers(0, 64),
+        "width": st.sampled_from([0, 64, 1209, 32768]),
+    },
+).map(parse_settings)
+
+
+@given(valid_settings, st.text())
+def test_infotext_brings_the_same_settings_back_whatever_it_says_was_done(settings: Settings, done: str) -> None:
+    assert from_text(to_text(settings, done)) == settings
+
+
+@given(valid_settings, st.text(), st.text())
+def test_the_host_can_read_the_value_between_any_neighbours(settings: Settings, done: str, other: str) -> None:
+    """The WebUI splits parameters by this pattern (key: plain value, or key: "JSON string")."""
+    pattern = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+    line = f"Steps: 20, {KEY}: {quoted(to_text(settings, done))}, Note: {quoted(other)}"
+    found = dict(pattern.findall(line))
+    assert from_text(json.loads(found[KEY])) == settings
+    assert found["Steps"] == "20"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 99}', '"x"', '{"version": 1, "settings": {"gamma": 9}}'])
+def test_a_foreign_infotext_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        from_text(text)
