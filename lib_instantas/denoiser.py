@@ -69,13 +69,21 @@ class TiledDenoiser:
 
     def __call__(self, x: Tensor, sigma: Tensor, **conditioning: Any) -> Tensor:
         """The prediction for the whole canvas, [B, C, H, W] like x; sigma is one value or one per row [B]."""
-        plan = self.method.plan(self.evaluation)
+        previous = self._memory.recall(x.shape)
+        plan = self._plan(previous)
         if plan.is_whole_canvas:
             return self._call_model(plan, plan.tiles, x, sigma, conditioning)
-        predictions = self._predictions(plan, x, sigma, conditioning)
-        prediction = assemble(plan, predictions, self._memory.recall(x.shape))
+        prediction = assemble(plan, self._predictions(plan, x, sigma, conditioning), previous)
         self._memory.keep(prediction)
         return prediction
+
+    def _plan(self, previous: Tensor | None) -> TilePlan:
+        """This evaluation's plan; where pixels would be left out that have no last prediction, the covering first one.
+
+        The number of rows changes when a sampler skips the unconditional pass for a while.
+        """
+        plan = self.method.plan(self.evaluation)
+        return self.method.plan(0) if previous is None and plan.uncovered else plan
 
     def _predictions(
         self, plan: TilePlan, x: Tensor, sigma: Tensor, conditioning: dict[str, Any]

@@ -18,7 +18,8 @@ class Summary:
     `tile` is the size most tiles have in the first evaluation, `tiles_per_step` their number there, `evaluations`
     the tiles the UNet sees in all, `computed_ratio` the latent pixels it computes per latent pixel of the canvas.
     `period` is the number of moves after which a cyclic grid repeats, None for any other; `offsets` is where the
-    grid stands at each step, (down, right), for a method that moves one.
+    grid stands at each step, (down, right), for a method that moves one. `uncovered` is the share of the canvas that
+    keeps its last prediction, averaged over the evaluations.
     """
 
     canvas: Size
@@ -28,6 +29,7 @@ class Summary:
     computed_ratio: float
     period: int | None
     offsets: tuple[tuple[int, int], ...]
+    uncovered: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain lists and numbers."""
@@ -43,7 +45,12 @@ class Summary:
     def __str__(self) -> str:
         height, width = (side * LATENT_SCALE for side in self.tile)
         tiles = "1 tile" if self.tiles_per_step == 1 else f"{self.tiles_per_step} tiles"
-        return f"{tiles} of {width}x{height}, {self.evaluations} UNet evaluations"
+        return f"{tiles} of {width}x{height}, {self.evaluations} UNet evaluations{left_out(self.uncovered)}"
+
+
+def left_out(uncovered: float) -> str:
+    """How much of the canvas a method left as it was, in words; nothing if it left out nothing."""
+    return f", {uncovered:.1%} uncovered per step" if uncovered else ""
 
 
 def _plain(value: Any) -> Any:
@@ -64,5 +71,6 @@ def summarise(request: Request) -> Summary:
         evaluations=sum(len(plan.tiles) for plan in plans),
         computed_ratio=sum(plan.computed for plan in plans) / (len(plans) * request.canvas[0] * request.canvas[1]),
         period=period(request.settings.gamma) if cyclic else None,
+        uncovered=sum(plan.uncovered for plan in plans) / len(plans),
         offsets=tuple(map(grid.offset, range(request.steps))) if grid else (),
     )

@@ -89,6 +89,14 @@ class TilePlan:
         return sum(h * w for h, w in (tile.size for tile in self.tiles))
 
     @property
+    def uncovered(self) -> float:
+        """Share of the canvas that no tile covers: its pixels keep their last prediction."""
+        if self.weights is not None:
+            return 0.0
+        kept = sum(len(tile.y.keep) * len(tile.x.keep) for tile in self.tiles)
+        return 1 - kept / (self.canvas[0] * self.canvas[1])
+
+    @property
     def is_whole_canvas(self) -> bool:
         """Whether the plan is the canvas itself, so that the model can be asked directly."""
         return len(self.tiles) == 1 and self.tiles[0].size == self.canvas and self.shift == (0, 0)
@@ -144,10 +152,11 @@ def segments(cuts: tuple[int, ...], smallest_window: int) -> tuple[Segment, ...]
     the whole axis reaches beyond it.
     """
     length = cuts[-1]
-    return tuple(_segment(Span(a, b), length, smallest_window) for a, b in pairwise(cuts))
+    return tuple(windowed(Span(a, b), length, smallest_window) for a, b in pairwise(cuts))
 
 
-def _segment(keep: Span, length: int, smallest_window: int) -> Segment:
+def windowed(keep: Span, length: int, smallest_window: int) -> Segment:
+    """What is kept on an axis of this length, with the window that `segments` would give it."""
     wanted = max(round_up(len(keep)), round_up(min(smallest_window, length)))
     start = max(0, min(keep.start - (wanted - len(keep)) // 2, length - wanted))
     return Segment(keep, Span(start, start + wanted))

@@ -17,7 +17,7 @@ class Method(Protocol):
     """A way to make tile plans."""
 
     def plan(self, evaluation: int) -> TilePlan:
-        """The tiles of one evaluation, counted from 0."""
+        """The tiles of one evaluation, counted from 0. The first plan leaves no pixel uncovered."""
 
 
 @dataclass(frozen=True)

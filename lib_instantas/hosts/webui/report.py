@@ -8,6 +8,7 @@ from typing import Any
 
 from lib_instantas.infotext import KEY, to_text
 from lib_instantas.settings import Settings
+from lib_instantas.summary import left_out
 from lib_instantas.tiling import LATENT_SCALE, TilePlan
 
 FIRST_PASS, HIRES_PASS = "first pass", "hires pass"
@@ -16,11 +17,17 @@ NOTHING = "off: the image fits one tile"
 
 @dataclass
 class PassReport:
-    """The work of one sampling run: its first grid, and the tiles evaluated so far."""
+    """The work of one sampling run: its first grid, the tiles evaluated so far, the share each plan left out."""
 
     plan: TilePlan
     method: str
     evaluations: int = 0
+    uncovered: list[float] = field(default_factory=list)
+
+    def count(self, plan: TilePlan) -> None:
+        """One more evaluation of the sampler."""
+        self.evaluations += len(plan.tiles)
+        self.uncovered.append(plan.uncovered)
 
     def __str__(self) -> str:
         if self.method != "direct" and self.plan.is_whole_canvas:
@@ -28,7 +35,8 @@ class PassReport:
         size = Counter(tile.size for tile in self.plan.tiles).most_common(1)[0][0]
         height, width = (side * LATENT_SCALE for side in size)
         count = len(self.plan.tiles)
-        return f"{count} tile{'s' * (count > 1)} of {width}x{height}, {self.evaluations} UNet evaluations"
+        done = f"{count} tile{'s' * (count > 1)} of {width}x{height}, {self.evaluations} UNet evaluations"
+        return done + left_out(sum(self.uncovered) / max(1, len(self.uncovered)))
 
 
 @dataclass
@@ -51,6 +59,11 @@ class Report:
     @property
     def done(self) -> str:
         """In words what was done, or why nothing was."""
+        count = len(self.settings.region_setup.active)
+        return self._tiles_done + (f", {count} region{'s' * (count > 1)}" if count else "")
+
+    @property
+    def _tiles_done(self) -> str:
         if len(self.passes) == 1 and FIRST_PASS in self.passes:
             return str(self.passes[FIRST_PASS])
         return "; ".join(f"{name}: {work}" for name, work in self.passes.items()) or "nothing sampled yet"

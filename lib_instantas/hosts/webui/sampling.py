@@ -53,7 +53,7 @@ class TiledModel:
     def before_evaluation(self, params: Any) -> None:
         """Count the tiles of the evaluation that begins, and let the parts prepare for it."""
         if self.report is not None:
-            self.report.evaluations += len(self.method.plan(self.denoiser.evaluation).tiles)
+            self.report.count(self.method.plan(self.denoiser.evaluation))
         for part in self.parts:
             part.before_evaluation(params)
 
