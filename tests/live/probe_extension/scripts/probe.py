@@ -70,6 +70,7 @@ class UNetWatch:
 
 watch = UNetWatch()
 remembered: dict[str, Any] = {}
+remembered_prediction: list[torch.Tensor] = []
 
 
 def host_attributes() -> dict[str, Any]:
@@ -101,6 +102,15 @@ def seen() -> list[list[int]]:
     return watch.sizes
 
 
+def keep_prediction(params: Any) -> None:
+    remembered_prediction[:] = [params.x.float().cpu()]
+
+
+def predicted() -> list[Any]:
+    """The clean latents [B, 4, H, W] that the sampler was told last, guidance included."""
+    return list(remembered_prediction[0].tolist())
+
+
 def remember() -> None:
     """Keep every watched attribute."""
     remembered.clear()
@@ -124,9 +134,10 @@ def leftovers() -> dict[str, int]:
 def add_routes(_: Any, app: FastAPI) -> None:
     for path, endpoint in (("begin", begin), ("remember", remember)):
         app.add_api_route(f"/test/{path}", endpoint, methods=["POST"])
-    for path, endpoint in (("seen", seen), ("changed", changed), ("leftovers", leftovers)):
+    for path, endpoint in (("seen", seen), ("changed", changed), ("leftovers", leftovers), ("predicted", predicted)):
         app.add_api_route(f"/test/{path}", endpoint, methods=["GET"])
 
 
 register_architecture()
 script_callbacks.on_app_started(add_routes)
+script_callbacks.on_cfg_after_cfg(keep_prediction)

@@ -1,0 +1,115 @@
+"""The WebUI's page in a headless browser, as a person uses it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+PANEL = "script_{tab}_instantas_{name}"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+GENERATION_TIMEOUT = 120_000
+
+
+def browser_path() -> str | None:
+    """An installed Chromium."""
+    return next((path for path in map(shutil.which, BROWSERS) if path), None)
+
+
+@dataclass
+class Tab:
+    """One of the page's generation tabs; `page` is Playwright's."""
+
+    page: Any
+    name: str = "txt2img"
+
+    def panel(self, name: str) -> str:
+        """The selector of a part of the extension's panel."""
+        return f"#{PANEL.format(tab=self.name, name=name)}"
+
+    def open_panel(self) -> None:
+        """Switch the extension on, which unfolds its panel."""
+        self.page.click(f"{self.panel('enabled')} > .label-wrap")
+        self.page.wait_for_selector(f"{self.panel('width')} input", state="visible")
+
+    def unfold_details(self) -> None:
+        """Show the settings that are folded away."""
+        self.page.click(f"{self.panel('details')} > .label-wrap")
+        self.page.wait_for_selector(f"{self.panel('gamma')} input", state="visible")
+
+    def is_on(self) -> bool:
+        """Whether the extension is switched on."""
+        return bool(self.page.is_checked(f"{self.panel('enabled')} .label-wrap input"))
+
+    def fill(self, selector: str, value: object) -> None:
+        """Type a value into a number field or text box and leave it."""
+        field = self.page.locator(f"{selector} input[type=number], {selector} textarea").first
+        field.fill(str(value))
+        field.dispatch_event("change")
+        field.blur()
+
+    def value(self, name: str) -> str:
+        """What a control of the panel shows."""
+        return str(self.page.locator(f"{self.panel(name)} input").first.input_value())
+
+    def fill_until_it_stays(self, selector: str, value: object) -> None:
+        """Type into a field that the page may still empty in answer to something before."""
+        field = self.page.locator(f"{selector} textarea").first
+        for _ in range(10):
+            self.fill(selector, value)
+            self.page.wait_for_timeout(700)
+            if field.input_value() == str(value):
+                return
+
+    def choose(self, selector: str, text: str) -> None:
+        """Pick an entry of a dropdown by what it says."""
+        self.page.click(f"{selector} input")
+        self.page.fill(f"{selector} input", text)
+        self.page.locator(f"{selector} li").filter(has_text=re.compile(rf"^\W*{re.escape(text)}\s*$")).first.click()
+
+    def line(self) -> str:
+        """What the panel says will happen."""
+        return str(self.page.inner_text(self.panel("line")))
+
+    def wait_for_line(self, text: str) -> None:
+        """Wait until the panel says it."""
+        self.page.wait_for_function(
+            "([selector, text]) => document.querySelector(selector).innerText.includes(text)",
+            arg=[self.panel("line"), text],
+        )
+
+    def small(self, width: int = 320, height: int = 192, steps: int = 2) -> None:
+        """Ask for a small picture in few steps of a sampler that takes them at their word."""
+        self.choose(f"#{self.name}_sampling", "Euler")
+        for field, value in (("width", width), ("height", height), ("steps", steps)):
+            self.fill(f"#{self.name}_{field}", value)
+
+    def generate(self) -> None:
+        """Press "Generate" and wait until it has ended."""
+        self.page.click(f"#{self.name}_generate")
+        self.page.wait_for_function(_ENDED, arg=self.name, timeout=GENERATION_TIMEOUT)
+
+    def infotext(self) -> str:
+        """What the page says below the picture."""
+        return str(self.page.inner_text(f"#html_info_{self.name}"))
+
+    def message(self) -> str:
+        """The error or the time taken, below the picture."""
+        return str(self.page.inner_text(f"#html_log_{self.name}"))
+
+    def picture_size(self) -> tuple[int, int]:
+        """Width and height of the picture that is shown."""
+        script = "img => [img.naturalWidth, img.naturalHeight]"
+        picture = self.page.wait_for_selector(
+            f"#{self.name}_gallery img[data-testid=detailed-image], #{self.name}_gallery img"
+        )
+        width, height = picture.evaluate(script)
+        return width, height
+
+
+_ENDED = """tab => {
+    const log = document.querySelector(`#html_log_${tab}`).innerText;
+    const button = document.querySelector(`#${tab}_interrupt`);
+    return log.trim() !== "" && getComputedStyle(button).display === "none";
+}"""

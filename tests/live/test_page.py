@@ -1,0 +1,156 @@
+"""The extension in the page, in headless Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page import Tab, browser_path
+from webui import WebUI
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = browser_path()
+    if path is None:
+        pytest.skip("no Chromium is installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 1400, "height": 1300})
+    page.goto(webui.url)
+    page.wait_for_selector("#txt2img_generate")
+    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    yield page
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{request.node.name}.png")
+    page.close()
+
+
+@pytest.fixture
+def txt2img(page: Any) -> Tab:
+    return Tab(page)
+
+
+def test_the_line_follows_the_panel_and_the_page(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.small(steps=10)
+    txt2img.wait_for_line("6 tiles of 128x128, 60 UNet evaluations; without: 10 UNet evaluations of 320x192")
+    txt2img.fill(txt2img.panel("width"), 1209)
+    txt2img.fill(txt2img.panel("height"), 128)
+    txt2img.wait_for_line("of 1209x128")
+    txt2img.unfold_details()
+    txt2img.fill(txt2img.panel("tile"), 512)
+    txt2img.wait_for_line("times the model's 512x512")
+
+
+def test_the_line_says_what_is_wrong(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.fill(txt2img.panel("width"), 50)
+    txt2img.wait_for_line("InstantAS: width must be 0 (the page's own) or a whole number between 64 and 32768, got 50")
+
+
+def test_the_line_foresees_the_hires_pass(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.small()
+    txt2img.page.click("#txt2img_hr > .label-wrap")
+    txt2img.wait_for_line("first pass: 6 tiles of 128x128, 12 UNet evaluations")
+    txt2img.wait_for_line("hires pass: ")
+    txt2img.wait_for_line("of 640x384")
+
+
+def test_the_picture_is_what_the_line_said(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.small()
+    txt2img.fill(txt2img.panel("width"), 333)
+    txt2img.fill(txt2img.panel("height"), 187)
+    txt2img.wait_for_line("of 333x187")
+    said = re.match(r"\d+ tiles of \d+x\d+, \d+ UNet evaluations", txt2img.line())
+    txt2img.generate()
+    assert said is not None
+    assert said[0] in txt2img.infotext()
+    assert "Size: 333x187" in txt2img.infotext()
+    assert txt2img.picture_size() == (333, 187)
+
+
+def test_the_page_shows_why_a_setting_is_refused(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.small()
+    txt2img.fill(txt2img.panel("height"), 50)
+    txt2img.generate()
+    assert "InstantAS: height must be 0 (the page's own) or a whole number between" in txt2img.message()
+
+
+def test_a_pasted_infotext_restores_the_panel(txt2img: Tab, webui: WebUI) -> None:
+    settings = {"enabled": True, "gamma": 0.37, "edges": "ring/clamp", "width": 345, "schedule": "cyclic"}
+    made = webui.client.txt2img(settings, prompt='a "cat", Steps: 3: {x}')
+    txt2img.fill("#txt2img_prompt", made.infotext)
+    txt2img.page.click("#paste")
+    txt2img.wait_for_line("of 345x192")
+    assert txt2img.is_on()
+    shown = {name: txt2img.value(name) for name in ("gamma", "edges", "width", "schedule")}
+    assert shown == {"gamma": "0.37", "edges": "ring/clamp", "width": "345", "schedule": "cyclic"}
+    txt2img.generate()
+    assert txt2img.picture_size() == (345, 192)
+
+
+def test_pasting_a_picture_made_without_switches_off(txt2img: Tab, webui: WebUI) -> None:
+    plain = webui.client.txt2img()
+    txt2img.open_panel()
+    txt2img.fill("#txt2img_prompt", plain.infotext)
+    txt2img.page.click("#paste")
+    txt2img.page.wait_for_function(
+        "s => !document.querySelector(s).checked", arg=f"{txt2img.panel('enabled')} .label-wrap input"
+    )
+
+
+def test_send_to_img2img_takes_the_settings_along(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.small()
+    txt2img.unfold_details()
+    txt2img.fill(txt2img.panel("gamma"), 0.125)
+    txt2img.fill(txt2img.panel("width"), 301)
+    txt2img.generate()
+    txt2img.page.click("#txt2img_send_to_img2img")
+    img2img = Tab(txt2img.page, "img2img")
+    txt2img.page.wait_for_selector(f"{img2img.panel('width')} input", state="visible")
+    txt2img.page.wait_for_function(
+        "s => document.querySelector(s).value === '301'", arg=f"{img2img.panel('width')} input"
+    )
+    assert img2img.is_on()
+    assert img2img.value("gamma") == "0.125"
+    img2img.generate()
+    assert img2img.picture_size() == (301, 192)
+
+
+def test_an_xyz_plot_from_the_page(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.small()
+    txt2img.choose("#script_list", "X/Y/Z plot")
+    txt2img.choose("#script_txt2img_xyz_plot_x_type", "[InstantAS] Bridging γ")
+    txt2img.fill_until_it_stays("#script_txt2img_xyz_plot_x_values", "0.1, 0.5, 0.9")
+    txt2img.generate()
+    assert txt2img.picture_size()[0] >= 3 * 320
+    assert '\\"gamma\\": 0.1' in txt2img.infotext()  # the page shows the metadata of the first cell
+
+
+def test_the_settings_page_chooses_the_defaults(page: Any, webui: WebUI) -> None:
+    page.click("text=Settings >> nth=0")
+    page.fill("#settings_search textarea, #settings_search input", "Bridging")
+    page.wait_for_selector("#setting_instantas_gamma", state="visible")
+    assert page.locator("#setting_instantas_gamma input").first.input_value() == "0.25"
+    webui.client.post("/sdapi/v1/options", {"instantas_gamma": 0.4})
+    made = webui.client.txt2img({"enabled": True})
+    webui.client.post("/sdapi/v1/options", {"instantas_gamma": 0.25})
+    assert '\\"gamma\\": 0.4' in made.infotext
