@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from lib_instantas.shapes import Shape, feathered
+from lib_instantas.shapes import Shape, Window, feathered
 from lib_instantas.tiling import Size
 
 Overlap = Literal["weight", "upper"]
@@ -55,6 +55,18 @@ class RegionSetup:
     def active(self) -> tuple[Region, ...]:
         """The regions that take part: switched on, with a weight."""
         return tuple(region for region in self.regions if region.enabled and region.weight > 0)
+
+    def seen_through(self, window: Window, canvas: Size) -> RegionSetup:
+        """The same regions on a canvas that is a window of the old one, whose size was `canvas` (height, width).
+
+        For a picture of which only a part is sampled, as in inpainting at full resolution.
+        """
+        shorter = min(window.height * canvas[0], window.width * canvas[1]) / min(canvas)
+        regions = tuple(
+            replace(region, shape=region.shape.seen_through(window), feather=region.feather / shorter)
+            for region in self.regions
+        )
+        return replace(self, regions=regions)
 
     def shares(self, size: Size) -> Tensor:
         """How much of each pixel belongs to each prompt, [1 + active regions, H, W]; sums to 1 at every pixel.

@@ -25,11 +25,24 @@ NARROWEST_FEATHER = 1e-3
 """In cells: a ramp that nobody can see is none."""
 
 
+@dataclass(frozen=True)
+class Window:
+    """A part of a canvas, by its upper left corner and extent as fractions."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
 class Shape(Protocol):
     """Something that covers part of a canvas."""
 
     def coverage(self, size: Size) -> Tensor:
         """Share of each cell's area inside the shape, [H, W] in 0..1, double precision."""
+
+    def seen_through(self, window: Window) -> Shape:
+        """The same shape on a canvas that is this window of the old one."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,11 @@ class Rectangle:
         rows = _covered_cells(self.y, self.y + self.height, size[0])
         columns = _covered_cells(self.x, self.x + self.width, size[1])
         return rows[:, None] * columns[None, :]
+
+    def seen_through(self, window: Window) -> Rectangle:
+        """The same box in the window's own fractions."""
+        x, y = (self.x - window.x) / window.width, (self.y - window.y) / window.height
+        return Rectangle(x, y, self.width / window.width, self.height / window.height)
 
 
 def _covered_cells(start: float, stop: float, length: int) -> Tensor:
@@ -67,6 +85,10 @@ class Polygon:
         for (x0, y0), (x1, y1) in zip(self.points, (*self.points[1:], self.points[0]), strict=True):
             _add_area_right_of_edge(signed, (x0 * width, y0 * height), (x1 * width, y1 * height))
         return signed.abs().clamp(max=1)
+
+    def seen_through(self, window: Window) -> Polygon:
+        """The same outline in the window's own fractions."""
+        return Polygon(tuple(((x - window.x) / window.width, (y - window.y) / window.height) for x, y in self.points))
 
 
 def _add_area_right_of_edge(signed: Tensor, start: tuple[float, float], stop: tuple[float, float]) -> None:
@@ -113,6 +135,15 @@ class Mask:
     def coverage(self, size: Size) -> Tensor:
         """Mean of the picture over each cell, [H, W]."""
         return area_resample(self.values.double(), size)
+
+    def seen_through(self, window: Window) -> Mask:
+        """The part of the picture in the window, brought to the picture's own number of pixels."""
+        values = self.values.double()
+        for dim, start, extent in ((-2, window.y, window.height), (-1, window.x, window.width)):
+            length = values.shape[dim]
+            bounds = (start + torch.arange(length + 1, dtype=torch.float64) * extent / length) * length
+            values = _range_means(values, bounds[:-1], bounds[1:], dim)
+        return Mask(values.to(self.values.dtype))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mask) and torch.equal(self.values, other.values)

@@ -18,6 +18,7 @@ from lib_instantas.denoiser import ModelCall
 from lib_instantas.hosts.webui.parts import Part, Run
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.settings import Settings, SettingsError
+from lib_instantas.shapes import Window
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,19 @@ def check_region_prompts(settings: Settings) -> None:
 
 def regional_prompts(run: Run) -> Part | None:
     """The part for a run whose settings have active regions."""
-    setup = run.settings.region_setup
+    setup = _on_the_canvas(run)
     return RegionalPrompts(run, setup) if setup.active else None
+
+
+def _on_the_canvas(run: Run) -> RegionSetup:
+    """The regions, drawn on the whole picture, as the canvas shows them: inpainting "only masked" samples a part."""
+    setup, part = run.settings.region_setup, getattr(run.p, "paste_to", None)
+    whole = getattr(run.p, "mask_for_overlay", None)
+    if part is None or whole is None:
+        return setup
+    x, y, width, height = part
+    window = Window(x / whole.width, y / whole.height, width / whole.width, height / whole.height)
+    return setup.seen_through(window, (whole.height, whole.width))
 
 
 class RegionalPrompts(Part):
