@@ -31,7 +31,7 @@ def prompts_for(pipeline: Any, setup: RegionSetup, prompt: str, negative_prompt:
     """
     if not setup.active:
         return Prompts({"prompt": prompt, "negative_prompt": negative_prompt})
-    encode = _encoder(pipeline)
+    encode = encoder(pipeline)
     main = encode(prompt, negative_prompt)
     regions = [encode(r.prompt or prompt, r.negative_prompt or negative_prompt) for r in setup.active]
     slots = [main, *regions]
@@ -44,7 +44,9 @@ def prompts_for(pipeline: Any, setup: RegionSetup, prompt: str, negative_prompt:
     return Prompts(arguments, (attention,))
 
 
-def _encoder(pipeline: Any) -> Callable[[str, str], tuple[Tensor, ...]]:
+def encoder(pipeline: Any) -> Callable[[str, str], tuple[Tensor, ...]]:
+    """The pipeline's own reading of a prompt and a negative prompt, as token embeddings; of SDXL also pooled ones."""
+
     @torch.no_grad()
     def encode(prompt: str, negative_prompt: str) -> tuple[Tensor, ...]:
         encoded: tuple[Tensor, ...] = pipeline.encode_prompt(
