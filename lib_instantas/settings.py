@@ -9,6 +9,7 @@ from lib_instantas.errors import SettingsError
 from lib_instantas.methods import NAMES as METHOD_NAMES
 from lib_instantas.regions import RegionSetup
 from lib_instantas.regions_json import canonical_text, setup_from_text
+from lib_instantas.style_reference import parse_reference
 from lib_instantas.tiling import LATENT_SCALE
 
 try:
@@ -114,6 +115,22 @@ class Settings(BaseModel):
         allowed="a JSON object of regions, or its text; empty: none",
         help="Parts of the picture with prompts of their own: JSON, drawn on the InstantAS tab; empty: none.",
     )
+    style_alignment: float = Field(
+        0.0,
+        label="Style alignment α",
+        ge=0,
+        le=1,
+        step=0.05,
+        help="Turns the noise each tile begins with towards one reference: zones of unrelated colour become alike, 1 "
+        "repeats the same tile (0.4 in its paper). First pass only; 0: off.",
+    )
+    style_reference: str = Field(
+        "",
+        label="Style reference",
+        allowed="empty, a seed, or a picture as a data URL (data:image/png;base64,...; png, jpeg or webp)",
+        help="What tiles are aligned with: empty: noise of the picture's seed; a number: of that seed; or a picture as "
+        "a data URL.",
+    )
 
     class Config:
         """Nothing that is not declared, and no change after the check."""
@@ -125,6 +142,11 @@ class Settings(BaseModel):
     def _canonical_regions(cls, value: Any) -> Any:  # noqa: N805 (pydantic hands over the class)
         """As a text or as the JSON object itself, checked through and through."""
         return canonical_text(value)
+
+    @validator("style_reference")
+    def _readable_reference(cls, value: str) -> str:  # noqa: N805
+        parse_reference(value)
+        return value.strip()
 
     @validator("*", pre=True)
     def _no_loose_types(cls, value: Any, field: ModelField) -> Any:  # noqa: N805
@@ -210,6 +232,8 @@ def _messages(error: ValidationError, values: Mapping[str, Any]) -> Iterator[str
     for name, message in problems.items():
         if name == "regions":
             yield message.removeprefix("InstantAS: ")
+        elif name == "style_reference" and isinstance(values[name], str):
+            yield f"{name} {message}, got {_shown(values[name])}"
         elif name not in Settings.__fields__:
             yield f"unknown setting {name!r}; known are {', '.join(names())}"
         else:

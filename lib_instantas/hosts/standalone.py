@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,11 @@ import torch
 
 from lib_instantas.denoiser import Around
 from lib_instantas.hosts.diffusers import tiled_unet
-from lib_instantas.infotext import KEY, to_text
+from lib_instantas.hosts.diffusers_regions import prompts_for
+from lib_instantas.hosts.diffusers_style import aligned_noise
+from lib_instantas.infotext import KEY, quoted, to_text
 from lib_instantas.methods import Request
+from lib_instantas.regions import RegionSetup
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for, central_crop
 from lib_instantas.summary import summarise
@@ -49,7 +53,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """A picture, its infotext in the WebUI's form, and the decoded latents' size before the central crop."""
+    """A picture and its infotext in the WebUI's form."""
 
     image: Image
     infotext: str
@@ -82,32 +86,52 @@ class Generator:
         """
         self._use_sampler(job.sampler)
         canvas = canvas_for(job.size)
-        with tiled_unet(
+        setup = job.settings.region_setup if job.settings.enabled else RegionSetup()
+        prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt)
+        with self._tiled(job, before_batch, prompts.around):
+            decoded = self._run(job, canvas, prompts.arguments, on_step)
+        return Result(decoded.crop(central_crop((decoded.height, decoded.width), job.size)), self._infotext(job))
+
+    def _tiled(
+        self, job: Job, before_batch: Callable[[], None], around: Sequence[Around]
+    ) -> AbstractContextManager[None]:
+        if not job.settings.enabled:
+            return nullcontext()
+        return tiled_unet(
             self.pipeline.unet,
             job.settings,
             seed=job.seed,
             steps=job.steps,
-            around=self.around,
+            around=(*self.around, *around),
             before_batch=before_batch,
-        ) if job.settings.enabled else _untouched():
-            decoded = self._run(job, canvas, on_step)
-        return Result(decoded.crop(central_crop((decoded.height, decoded.width), job.size)), self._infotext(job))
+        )
 
-    def _run(self, job: Job, canvas: Size, on_step: Callable[[int, torch.Tensor], None]) -> Image:
+    def _run(
+        self, job: Job, canvas: Size, prompts: dict[str, Any], on_step: Callable[[int, torch.Tensor], None]
+    ) -> Image:
         def after_step(pipeline: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
             on_step(step + 1, state["latents"])
             return state
 
+        generator = torch.Generator("cpu").manual_seed(job.seed)
         return self.pipeline(
-            prompt=job.prompt,
-            negative_prompt=job.negative_prompt,
+            **prompts,
+            latents=self._aligned_noise(job, generator),
             height=canvas[0] * LATENT_SCALE,
             width=canvas[1] * LATENT_SCALE,
             num_inference_steps=job.steps,
             guidance_scale=job.guidance,
-            generator=torch.Generator("cpu").manual_seed(job.seed),
+            generator=generator,
             callback_on_step_end=after_step,
         ).images[0]
+
+    def _request(self, job: Job) -> Request:
+        return Request(canvas_for(job.size), self.native, job.settings, job.seed, job.steps)
+
+    def _aligned_noise(self, job: Job, generator: torch.Generator) -> torch.Tensor | None:
+        if not job.settings.enabled:
+            return None
+        return aligned_noise(self.pipeline, self._request(job), generator)
 
     def _use_sampler(self, name: str) -> None:
         import diffusers
@@ -128,11 +152,11 @@ class Generator:
             KEY: self.done(job),
         }
         lines = [job.prompt, *([f"Negative prompt: {job.negative_prompt}"] if job.negative_prompt else [])]
-        return "\n".join([*lines, ", ".join(f"{key}: {_quoted(value)}" for key, value in parameters.items())])
+        return "\n".join([*lines, ", ".join(f"{key}: {quoted(value)}" for key, value in parameters.items())])
 
     def done(self, job: Job) -> str:
         """The infotext value that says what the engine does for this job, or why nothing."""
         if not job.settings.enabled:
             return to_text(job.settings, "off")
-        summary = summarise(Request(canvas_for(job.size), self.native, job.settings, job.seed, job.steps))
+        summary = summarise(self._request(job))
         return to_text(job.settings, str(summary) if summary.is_tiled else "off: the image fits one tile")

@@ -12,6 +12,7 @@ from lib_instantas.hosts.webui.options import default_settings, is_free_text
 from lib_instantas.hosts.webui.page import FOLLOWED, line_for
 from lib_instantas.hosts.webui.pasting import FromInfotext
 from lib_instantas.hosts.webui.probe import refusal
+from lib_instantas.hosts.webui.style import add_picture_upload
 from lib_instantas.settings import kind, names, option
 
 try:
@@ -85,6 +86,7 @@ class Panel:
         with gr.Accordion("Tiles and how they move", open=False, elem_id=self._elem_id("details")):
             self._rows([*DETAILS, *((name,) for name in names() if name not in placed)], interactive)
         self._rows(texts, interactive)
+        add_picture_upload(self._by_name["style_reference"], self._elem_id("style_picture"), interactive)
         for component in self._by_name.values():
             component.do_not_save_to_config = True  # The settings page keeps the defaults, and only it.
 

@@ -14,6 +14,7 @@ from lib_instantas.hosts.webui.regions import check_region_prompts
 from lib_instantas.hosts.webui.report import attach_report, detach_report
 from lib_instantas.hosts.webui.sizes import apply_own_size, cropped, exact_size, forget_own_size, slack_of
 from lib_instantas.hosts.webui.stopping import stop_generation
+from lib_instantas.hosts.webui.style import align_noise, check_style_alignment
 from lib_instantas.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,12 @@ class InstantASScript(scripts.Script):
             logger.exception("InstantAS: the generation is stopped")
             stop_generation(p, error)
 
+    def process_before_every_sampling(self, p: Any, *args: Any, noise: Any, **_: Any) -> None:
+        """Align the initial noise of the tiles. Older hosts never call this; `process` says so."""
+        settings = parse_arguments(args)
+        if settings.enabled and settings.style_alignment:
+            align_noise(p, noise, settings)
+
     def postprocess_image(self, p: Any, pp: Any, *args: Any) -> None:
         """Crop to the exact pixel, before anything is pasted over the picture, saved or described."""
         settings = parse_arguments(args)
@@ -91,6 +98,7 @@ class InstantASScript(scripts.Script):
         if (reason := refusal()) is not None:
             raise SettingsError(reason)
         check_region_prompts(settings)
+        check_style_alignment(settings)
         apply_own_size(p, settings)
         attach_report(p, settings)
 
