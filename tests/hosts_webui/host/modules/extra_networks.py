@@ -1,0 +1,5 @@
+"""Networks named in prompts."""
+
+
+def parse_prompt(prompt: str) -> tuple[str, dict]:
+    return prompt, {}

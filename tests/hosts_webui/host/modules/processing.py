@@ -1,0 +1,95 @@
+"""One generation, from settings to pictures with metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from modules import shared
+from modules.sd_samplers_cfg_denoiser import CFGDenoiser
+from modules.sd_samplers_common import InterruptedException
+from PIL import Image
+from torch import Tensor
+
+
+@dataclass
+class Processing:
+    scripts: Any
+    script_args: tuple[Any, ...]
+    width: int = 512
+    height: int = 256
+    steps: int = 3
+    seed: int = 5
+    n_iter: int = 1
+    sampler_name: str = "Euler"
+    enable_hr: bool = False
+    hr_scale: float = 2.0
+    hr_resize_x: int = 0
+    hr_resize_y: int = 0
+    is_hr_pass: bool = False
+    is_img2img: bool = False
+    refiner: Any = None
+    refiner_step: int = 0
+    image_cond: Tensor | None = None
+    styles: list[str] = field(default_factory=list)
+    extra_generation_params: dict[str, Any] = field(default_factory=dict)
+    all_seeds: list[int] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+
+    def sample(self) -> Tensor:
+        latents = _sample(self, self.width, self.height)
+        if not self.enable_hr:
+            return latents
+        self.is_hr_pass = True
+        latents = _sample(self, int(self.width * self.hr_scale), int(self.height * self.hr_scale))
+        self.is_hr_pass = False
+        return latents
+
+
+def _sample(p: Processing, width: int, height: int) -> Tensor:
+    """Euler steps from seeded noise; an interrupt ends them early."""
+    if not (p.is_img2img and hasattr(p, "denoiser")):
+        p.denoiser = CFGDenoiser(p, p.steps)  # img2img makes its sampler once, for all pictures of a batch
+    p.denoiser.step = 0
+    x = torch.randn(1, 4, height // 8, width // 8, generator=torch.Generator().manual_seed(p.seeds[0])) * 10
+    text = torch.linspace(0, 1, 77 * 8).reshape(1, 77, 8)
+    image_cond = torch.zeros(1, 5, 1, 1) if p.image_cond is None else p.image_cond
+    for sigma in torch.linspace(10, 1, p.steps):
+        try:
+            denoised = p.denoiser(x, sigma.reshape(1), text, text * 0.5, image_cond)
+        except InterruptedException:
+            break
+        x = denoised + (x - denoised) * 0.5
+    return x
+
+
+def create_infotext(p: Processing) -> str:
+    generation_params = {"Steps": p.steps, "Size": f"{p.width}x{p.height}", **p.extra_generation_params}
+    for key, value in generation_params.items():
+        if callable(value):
+            generation_params[key] = value(p=p)
+    return ", ".join(f"{key}: {value}" for key, value in generation_params.items())
+
+
+def process_images(p: Processing) -> SimpleNamespace:
+    """Pictures whose three channels are the first latent channels, eight pixels to a latent."""
+    p.all_seeds = [p.seed + i for i in range(p.n_iter)]
+    p.scripts.call("process", p)
+    images, infotexts, latents = [], [], []
+    for iteration in range(p.n_iter):
+        p.seeds = p.all_seeds[iteration : iteration + 1]
+        latents.append(p.sample())
+        result = SimpleNamespace(image=_picture(latents[-1]))
+        p.scripts.call("postprocess_image", p, result)
+        images.append(result.image)
+        infotexts.append(create_infotext(p))
+    processed = SimpleNamespace(images=images, infotexts=infotexts, latents=latents, width=p.width, height=p.height)
+    p.scripts.call("postprocess", p, processed)
+    return processed
+
+
+def _picture(latents: Tensor) -> Image.Image:
+    pixels = latents[0, :3].clamp(0, 1).mul(255).byte().repeat_interleave(8, -1).repeat_interleave(8, -2)
+    return Image.fromarray(pixels.permute(1, 2, 0).numpy())

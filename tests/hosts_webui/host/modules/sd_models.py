@@ -1,0 +1,5 @@
+"""The loaded model, without loading one."""
+
+from types import SimpleNamespace
+
+model_data = SimpleNamespace(sd_model=None)
