@@ -10,11 +10,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "host"))
 
-from modules import errors, processing, script_callbacks, scripts, shared  # noqa: E402
+from modules import errors, processing, script_callbacks, scripts, shared
 
-from lib_instantas.hosts.webui.registration import register  # noqa: E402
-from lib_instantas.hosts.webui.script import InstantASScript  # noqa: E402
-from lib_instantas.settings import names  # noqa: E402
+from lib_instantas.hosts.webui.registration import register
+from lib_instantas.hosts.webui.script import InstantASScript
+from lib_instantas.settings import names
 
 NATIVE = 16
 

@@ -131,7 +131,7 @@ def test_a_failure_of_the_model_reaches_the_person(make: Any, model: Any) -> Non
 def test_a_bad_setting_stops_the_generation_by_name(make: Any, model: Any, settings: Any, message: str) -> None:
     p = make(settings)
     p.scripts.alwayson_scripts[0].args_to = len(p.script_args)
-    with pytest.raises(SettingsError, match="^InstantAS: ") as error:
+    with pytest.raises(SettingsError, match=r"^InstantAS: ") as error:
         process_images(p)
     assert message in str(error.value)
     assert vars(error.value)["status_code"] == 422

@@ -82,12 +82,11 @@ def before_evaluation(params: Any, settings_of: SettingsOf) -> None:
     goes on where the last one stopped. An error stops the sampling when the model is asked.
     """
     denoiser = getattr(params, "denoiser", None)
-    p = getattr(denoiser, "p", None)
-    if p is None:
+    if denoiser is None or denoiser.p is None:
         return
     wrapper = denoiser.inner_model
     try:
-        settings = settings_of(p)
+        settings = settings_of(denoiser.p)
         if settings is None or not settings.enabled:
             return
         _advance(params, wrapper, settings)

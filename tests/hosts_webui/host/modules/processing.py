@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from modules import shared
-from modules.sd_samplers_cfg_denoiser import CFGDenoiser
-from modules.sd_samplers_common import InterruptedException
 from PIL import Image
 from torch import Tensor
+
+from modules.sd_samplers_cfg_denoiser import CFGDenoiser
+from modules.sd_samplers_common import InterruptedException
 
 
 @dataclass

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from modules import shared
 from modules.script_callbacks import CFGDenoiserParams, cfg_denoiser_callback
 from modules.sd_samplers_common import InterruptedException
-from torch import Tensor, nn
 
 
 class Wrapper(nn.Module):

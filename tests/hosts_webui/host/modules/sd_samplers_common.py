@@ -1,5 +1,5 @@
 """What samplers share."""
 
 
-class InterruptedException(BaseException):  # noqa: N818 (the host's own name)
+class InterruptedException(BaseException):
     """Ends a run early with the latents as they are."""
