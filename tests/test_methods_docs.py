@@ -20,7 +20,7 @@ EXAMPLE = "Two Columns"
 @pytest.fixture
 def example() -> Iterator[None]:
     (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    exec(compile(code, str(DOCUMENT), "exec"), {"__name__": "example"})
+    exec(compile(code, str(DOCUMENT), "exec", dont_inherit=True), {"__name__": "example"})
     yield
     del METHODS[EXAMPLE]
     NAMES.remove(EXAMPLE)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.per_tile_noise import KINDS, correction, fused_noise
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from benchmarks.per_tile_noise import KINDS, correction, fused_noise
 from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.methods import NAMES, Method, Request, make_method
 from lib_instantas.settings import parse_settings
