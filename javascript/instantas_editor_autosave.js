@@ -32,9 +32,10 @@
         }
     }
 
+    /** Keep the user's own reference picture (a data URL), or none. */
     function savePicture(url) {
-        if (url?.startsWith("data:")) put(PICTURE_KEY, url);
-        else if (!url) localStorage.removeItem(PICTURE_KEY);
+        if (url) put(PICTURE_KEY, url);
+        else localStorage.removeItem(PICTURE_KEY);
     }
 
     const loadPicture = () => localStorage.getItem(PICTURE_KEY);

@@ -1,24 +1,23 @@
 "use strict";
 
-// Gradio's drop-down lists take no value from outside: open the list, choose, as a user would.
+// Gradio's drop-down lists take no value from outside: open the list, choose, as a user would. The events are made
+// here, because a list that is folded away cannot have the focus.
 (function (editor) {
     const TRIES = 20;
 
     async function choose(root, value) {
         const field = root?.querySelector("input");
         if (!field || field.value === value) return Boolean(field);
-        const focused = document.activeElement;
-        field.focus({preventScroll: true});
+        field.dispatchEvent(new FocusEvent("focus"));
         for (let i = 0; i < TRIES; i++) {
             await new Promise(requestAnimationFrame);
             const item = [...root.querySelectorAll("ul.options li")].find(li => textOf(li) === value);
             if (!item) continue;
             item.dispatchEvent(new MouseEvent("mousedown", {bubbles: true, cancelable: true}));
-            field.blur();
-            focused?.focus({preventScroll: true});
+            field.dispatchEvent(new FocusEvent("blur"));
             return true;
         }
-        field.blur();
+        field.dispatchEvent(new FocusEvent("blur"));
         return false;
     }
 

@@ -129,7 +129,7 @@
             this.menu = editor.menu("picture", "Picture", [
                 button({icon: "upload", label: "Open a picture", text: "Open a picture…", onclick: () => this.file.click()}),
                 button({icon: "picture", label: "Last result", text: "Last result", onclick: () => this.showLast(true)}),
-                button({icon: "trash", label: "No picture", text: "No picture", onclick: () => this.show(null)}),
+                button({icon: "trash", label: "No picture", text: "No picture", onclick: () => this.remove()}),
                 element("label", {class: "ias-check"}, this.follow, element("span", {}, "Always the last result")),
                 this.opacity.root, this.file,
             ]);
@@ -146,8 +146,10 @@
             if (!file) return;
             const url = URL.createObjectURL(file);
             try {
+                const picture = shrunk(await editor.mask.loadPicture(url));
                 this.setFollow(false);
-                this.show(shrunk(await editor.mask.loadPicture(url)));
+                this.show(picture);
+                editor.autosave.savePicture(picture);
             } catch (error) {
                 this.say(error.message, true);
             }
@@ -168,8 +170,13 @@
         }
 
         show(url) {
-            if (!url) this.follow.checked = false;
             this.stage.showPicture(url);
+        }
+
+        remove() {
+            this.setFollow(false);
+            this.show(null);
+            editor.autosave.savePicture(null);
         }
     }
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lib_instantas.settings import names, option
+from lib_instantas.settings import kind, names, option
 
 ROOT = "instantas_editor_root"
 """Element id of the editor's place in the page."""
@@ -15,8 +15,8 @@ ROOT = "instantas_editor_root"
 HIDDEN = "instantas-hidden"
 """CSS class of components that only carry values between the page and Python."""
 
-NOT_OF_THE_GRID = ("enabled", "tile_batch", "width", "height", "regions")
-"""Settings that do not change where the grid stands."""
+NOT_OF_THE_GRID = ("enabled", "tile_batch", "width", "height", "style_alignment")
+"""Settings that do not change where the grid stands, besides those that are free text."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,11 @@ class PageConfig:
 
 
 def _grid_settings() -> list[str]:
-    return [name for name in names() if name not in NOT_OF_THE_GRID]
+    return [name for name in names() if name not in NOT_OF_THE_GRID and not _is_free_text(name)]
+
+
+def _is_free_text(name: str) -> bool:
+    return kind(option(name)) is str and "choices" not in option(name).field_info.extra
 
 
 def _choices() -> dict[str, list[str]]:

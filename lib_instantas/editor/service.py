@@ -74,7 +74,7 @@ class EditorService:
             "delete": self._delete,
         }
         method, params = request.get("method"), request.get("params", {})
-        if method not in methods:
+        if not isinstance(method, str) or method not in methods:
             raise RequestError(f"unknown request {method!r}")
         if not isinstance(params, dict):
             raise RequestError("params must be an object")

@@ -32,7 +32,8 @@ CARRIED = ("width", "height", "regions")
 
 MAX_SEED = 2**32 - 1
 
-ROWS = (("method", "schedule"), ("edges", "gamma"), ("movement", "fit"), ("tile", "tile_batch"))
+DETAILS = (("schedule", "edges"), ("gamma", "movement"), ("tile", "fit"), ("tile_batch", "overlap"))
+"""What works by itself, folded away; a setting that is named nowhere gets a row of its own after these."""
 
 PROMPT = "a small red house under a blue sky"
 
@@ -79,8 +80,7 @@ class Page:
                 )
             with gr.Column(scale=3, min_width=320):
                 self._build_sampling()
-                with gr.Accordion("InstantAS", open=True, elem_id=f"{PREFIX}_settings"):
-                    self._build_instantas()
+                self._build_instantas()
 
     def _build_sampling(self) -> None:
         with gr.Row():
@@ -92,13 +92,15 @@ class Page:
             self.seed = gr.Number(-1, precision=0, label="Seed (-1: any)", elem_id=f"{PREFIX}_seed")
 
     def _build_instantas(self) -> None:
-        self._add("enabled", value=True)
-        placed = [name for row in ROWS for name in row]
-        rest = [(name,) for name in names() if name not in (*placed, "enabled", *CARRIED)]
-        for row in (*ROWS, *rest):
-            with gr.Row():
-                for name in row:
-                    self._add(name)
+        with gr.Row():
+            self._add("method")
+            self._add("enabled", value=True)
+        placed = {"enabled", "method", *CARRIED, *(name for row in DETAILS for name in row)}
+        with gr.Accordion("Tiles and how they move", open=False, elem_id=f"{PREFIX}_details"):
+            for row in (*DETAILS, *((name,) for name in names() if name not in placed)):
+                with gr.Row():
+                    for name in row:
+                        self._add(name)
         with gr.Column(elem_classes=[HIDDEN]):
             for name in CARRIED:
                 self._add(name)

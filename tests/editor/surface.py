@@ -39,8 +39,11 @@ class Surface:
         self.foreign.clear()
         self.page.keyboard.press("Escape")
         self.page.evaluate(
-            """() => {
-                const {actions, store} = instantasEditor.app;
+            """async () => {
+                const {actions, store, links} = instantasEditor.app;
+                instantasEditor.fields.write(document.getElementById("instantas_serve_steps"), 20);
+                links.write("gamma", 0.25);
+                await links.write("schedule", "golden");
                 actions.replace(instantasEditor.model.emptyDrawing());
                 Object.assign(store, {past: [], future: []});
                 store.look({tool: "select", brush: 96, grid: true, step: 0});

@@ -54,7 +54,10 @@ def test_a_polygon_keeps_its_corners(surface, presets):
     assert isinstance(region.shape, Polygon)
     for (x, y), wanted in zip(region.shape.points, corners, strict=True):
         wanted_x, wanted_y = surface.fraction(surface.at(wanted))
-        assert (x * 2048, y * 512) == (pytest.approx(wanted_x * 2048, abs=LATENT), pytest.approx(wanted_y * 512, abs=LATENT))
+        assert (x * 2048, y * 512) == (
+            pytest.approx(wanted_x * 2048, abs=LATENT),
+            pytest.approx(wanted_y * 512, abs=LATENT),
+        )
 
 
 def test_a_click_on_the_first_corner_closes_a_polygon(surface):
@@ -129,9 +132,13 @@ def test_a_mask_is_moved_with_the_mouse(surface):
     surface.set_canvas(1024, 512)
     surface.paint((0.2, 0.3), (0.4, 0.3))
     surface.use("Select and move")
-    before = surface.page.evaluate("instantasEditor.app.masks.get(instantasEditor.app.store.drawing.regions[0].shape.png).bounds")
+    before = surface.page.evaluate(
+        "instantasEditor.app.masks.get(instantasEditor.app.store.drawing.regions[0].shape.png).bounds"
+    )
     surface.drag((0.3, 0.3), (0.6, 0.6))
-    after = surface.page.evaluate("instantasEditor.app.masks.get(instantasEditor.app.store.drawing.regions[0].shape.png).bounds")
+    after = surface.page.evaluate(
+        "instantasEditor.app.masks.get(instantasEditor.app.store.drawing.regions[0].shape.png).bounds"
+    )
     assert after["x"] - before["x"] == pytest.approx(0.3, abs=0.02)
     assert after["y"] - before["y"] == pytest.approx(0.3, abs=0.03)
 

@@ -1,0 +1,89 @@
+import pytest
+from playwright.sync_api import expect
+
+from lib_instantas.methods import Request, make_method
+from lib_instantas.settings import parse_settings
+
+NATIVE, STEPS = 64, 20
+
+
+def shown(surface, step):
+    """The rectangles (y, x, height, width) that the page draws at a step counted from 0, in latent pixels."""
+    return surface.page.evaluate(
+        "step => instantasEditor.grid.at(instantasEditor.app.stage.plan, step).rectangles", step
+    )
+
+
+def planned(width, height, step, **settings):
+    """The same, from the engine itself; for grids that do not wrap."""
+    request = Request((height // 8, width // 8), NATIVE, parse_settings(settings), 0, STEPS)
+    tiles = make_method(request).plan(step).tiles
+    return [[t.y.keep.start, t.x.keep.start, len(t.y.keep), len(t.x.keep)] for t in tiles]
+
+
+def move_step_to(surface, step):
+    surface.page.get_by_label("Step", exact=True).fill(str(step + 1))
+    expect(surface.page.locator(".ias-step-text")).to_have_text(f"step {step + 1} of {STEPS}")
+
+
+def choose_schedule(surface, schedule):
+    surface.page.locator(".ias-gridbar").get_by_label("Schedule", exact=True).select_option(schedule)
+    surface.wait(f"JSON.parse(document.querySelector('.ias-gridbar').dataset.plan).settings.schedule === '{schedule}'")
+
+
+def set_gamma(surface, gamma):
+    surface.page.locator(".ias-gamma input[type=number]").fill(str(gamma))
+    surface.wait(f"JSON.parse(document.querySelector('.ias-gridbar').dataset.plan).settings.gamma === {gamma}")
+
+
+def test_the_grid_stands_where_the_engine_puts_it(surface):
+    surface.set_canvas(3072, 1024)
+    for step in (0, 1, 7, STEPS - 1):
+        assert shown(surface, step) == planned(3072, 1024, step)
+
+
+def test_gamma_moves_the_grid_and_is_the_settings_own(surface):
+    surface.set_canvas(3072, 512)
+    choose_schedule(surface, "cyclic")
+    set_gamma(surface, 0.125)
+    assert shown(surface, 5) == planned(3072, 512, 5, schedule="cyclic", gamma=0.125)
+    setting = surface.page.locator("#instantas_serve_gamma input[type=number]")
+    expect(setting).to_have_value("0.125")
+    surface.page.locator("#instantas_serve_details > .label-wrap").click()
+    setting.fill("0.4")
+    surface.page.locator("#instantas_serve_details > .label-wrap").click()
+    surface.wait("JSON.parse(document.querySelector('.ias-gridbar').dataset.plan).settings.gamma === 0.4")
+    assert shown(surface, 5) == planned(3072, 512, 5, schedule="cyclic", gamma=0.4)
+    expect(surface.page.locator(".ias-gamma input[type=number]")).to_have_value("0.4")
+
+
+def test_the_step_slider_shows_another_grid(surface):
+    surface.set_canvas(3072, 512)
+    lines = "JSON.stringify(instantasEditor.app.stage.layers.grid.find('Rect').map(r => Math.round(r.x())))"
+    first = surface.page.evaluate(lines)
+    move_step_to(surface, 3)
+    assert surface.page.evaluate(lines) != first
+    move_step_to(surface, 0)
+    assert surface.page.evaluate(lines) == first
+
+
+def test_the_grid_can_be_hidden(surface):
+    surface.page.get_by_label("Tile grid").uncheck()
+    assert surface.page.evaluate("instantasEditor.app.stage.layers.grid.getChildren().length") == 0
+    surface.page.get_by_label("Tile grid").check()
+    assert surface.page.evaluate("instantasEditor.app.stage.layers.grid.getChildren().length") > 0
+
+
+def test_a_canvas_of_one_tile_says_so(surface):
+    surface.set_canvas(512, 512)
+    expect(surface.page.locator(".ias-note")).to_have_text("fits one tile")
+
+
+@pytest.mark.parametrize(("side", "value"), [("width", "63"), ("height", "40000"), ("width", "")])
+def test_an_impossible_canvas_is_refused(surface, side, value):
+    surface.set_canvas(1024, 512)
+    field = surface.page.locator(f".ias-canvas-{side}")
+    field.fill(value)
+    field.press("Enter")
+    expect(surface.page.locator(".ias-notice")).to_contain_text(f"{side} must be between 64 and 32768 pixels")
+    expect(field).to_have_value({"width": "1024", "height": "512"}[side])
