@@ -89,11 +89,19 @@
             this.sendSize(target, width, height);
             const {gamma} = this.settings();
             if (target !== this.target) write(this.field("gamma", target), gamma);
-            if (this.store.drawing.regions.length && !target.live) write(this.field("enabled", target), true);
+            if (this.store.drawing.regions.length && !target.live) this.switchOn(target);
             return true;
         }
 
-        /** The host's own size where it can hold it, else the accordion's exact size. */
+        /** The switch is a checkbox, or the WebUI's accordion with a checkbox in its title. */
+        switchOn(target) {
+            const root = this.field("enabled", target);
+            const inTitle = root && byId(`${root.id}-visible-checkbox`);
+            if (!inTitle) return write(root, true);
+            if (!inTitle.checked) inTitle.click();
+            return true;
+        }
+
         sendSize(target, width, height) {
             write(this.field("width", target), width);
             write(this.field("height", target), height);
@@ -105,10 +113,11 @@
             return {width: value("width", 0), height: value("height", 1)};
         }
 
+        /** The newest picture of the current target, else of another. */
         lastPicture() {
-            for (const selector of this.config.results) {
-                const pictures = [...document.querySelectorAll(selector)].filter(picture => picture.src && picture.naturalWidth !== 0);
-                if (pictures.length) return pictures[0].src;
+            for (const {results} of [this.target, ...this.targets]) {
+                const made = [...document.querySelectorAll(results)].find(picture => picture.src && picture.naturalWidth);
+                if (made) return made.src;
             }
             return null;
         }

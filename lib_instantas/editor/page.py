@@ -23,8 +23,9 @@ NOT_OF_THE_GRID = ("enabled", "tile_batch", "width", "height", "style_alignment"
 class Target:
     """A place in the page that makes pictures. All but `label` are element ids or the beginnings of some.
 
-    A component of a setting has the id `<prefix>_<name>`, the regions' text `<prefix>_regions`, the button that opens
-    the editor `<prefix>_edit_regions`. A `live` target is given every change at once, others only what is sent.
+    `results` is a CSS selector of the pictures that it has made, the newest first. A component of a setting has the
+    id `<prefix>_<name>`, the regions' text `<prefix>_regions`, the button that opens the editor
+    `<prefix>_edit_regions`. A `live` target is given every change at once, others only what is sent.
     """
 
     id: str
@@ -33,15 +34,15 @@ class Target:
     steps: str = ""
     seed: str = ""
     size: tuple[str, str] = ("", "")
+    results: str = ""
     live: bool = False
 
 
 @dataclass(frozen=True)
 class PageConfig:
-    """The targets, where result pictures appear (CSS selectors of images), and the tab's name."""
+    """The targets, the tab's name, and whether the last result is shown under the regions from the start."""
 
     targets: tuple[Target, ...]
-    results: tuple[str, ...]
     tab: str = "InstantAS"
     follow_result: bool = False
     defaults: dict[str, Any] = field(default_factory=lambda: {name: option(name).default for name in _grid_settings()})

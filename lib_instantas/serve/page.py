@@ -24,8 +24,16 @@ from lib_instantas.settings import SettingsError, kind, names, option, parse_set
 logger = logging.getLogger(__name__)
 
 PREFIX = "instantas_serve"
-LIVE = Target("serve", "page", PREFIX, steps=f"{PREFIX}_steps", seed=f"{PREFIX}_seed", live=True)
-CONFIG = PageConfig((LIVE,), (f"#{PREFIX}_picture img",), follow_result=True)
+LIVE = Target(
+    "serve",
+    "page",
+    PREFIX,
+    steps=f"{PREFIX}_steps",
+    seed=f"{PREFIX}_seed",
+    results=f"#{PREFIX}_picture img",
+    live=True,
+)
+CONFIG = PageConfig((LIVE,), follow_result=True)
 
 CARRIED = ("width", "height", "regions")
 """Settings that the editor shows and the page only carries."""

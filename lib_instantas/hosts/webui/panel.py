@@ -8,7 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from lib_instantas.hosts.webui.options import default_settings, is_free_text
+from lib_instantas.editor.page import HIDDEN
+from lib_instantas.hosts.webui.options import choices_here, default_settings, is_free_text
 from lib_instantas.hosts.webui.page import FOLLOWED, line_for
 from lib_instantas.hosts.webui.pasting import FromInfotext
 from lib_instantas.hosts.webui.probe import refusal
@@ -21,6 +22,9 @@ except ImportError:
     InputAccordion = None
 
 SWITCH = "enabled"
+
+REGIONS = "regions"
+"""Drawn on the extension's own tab; the component only carries them."""
 
 FIRST = (("width", "height", "method"),)
 """What most people need: a size that the page's own controls do not offer."""
@@ -83,6 +87,8 @@ class Panel:
         placed = {SWITCH, *(name for row in (*FIRST, *DETAILS, *texts) for name in row)}
         self._rows([*switch, *FIRST], interactive)
         self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
+        edit = gr.Button("Edit regions", elem_id=self._elem_id("edit_regions"), size="sm", interactive=interactive)
+        edit.do_not_save_to_config = True
         with gr.Accordion("Tiles and how they move", open=False, elem_id=self._elem_id("details")):
             self._rows([*DETAILS, *((name,) for name in names() if name not in placed)], interactive)
         self._rows(texts, interactive)
@@ -102,8 +108,10 @@ class Panel:
         info, extra = field.field_info, field.field_info.extra
         shared = {"label": extra["label"], "tooltip": extra["help"], "value": self._defaults[name]}
         shared |= {"elem_id": self._elem_id(name), "interactive": interactive}
+        if name == REGIONS:
+            return gr.Textbox(elem_classes=[HIDDEN], **shared)
         if "choices" in extra:
-            return gr.Dropdown(choices=list(extra["choices"]), **shared)
+            return gr.Dropdown(choices=choices_here(name), **shared)
         if kind(field) is bool:
             return gr.Checkbox(**shared)
         if kind(field) is str:

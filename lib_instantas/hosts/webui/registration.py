@@ -13,6 +13,7 @@ from lib_instantas.hosts.webui.probe import refusal
 from lib_instantas.hosts.webui.regions import regional_prompts
 from lib_instantas.hosts.webui.sampling import before_evaluation
 from lib_instantas.hosts.webui.script import settings_of
+from lib_instantas.hosts.webui.tab import on_ui_tabs
 from lib_instantas.hosts.webui.xyz import add_axes
 
 
@@ -21,6 +22,7 @@ def register() -> None:
     script_callbacks.on_ui_settings(add_options)
     script_callbacks.on_before_ui(add_axes)
     script_callbacks.on_app_started(add_routes)
+    script_callbacks.on_ui_tabs(on_ui_tabs)
     register_part(regional_prompts)
     if refusal() is None:
         script_callbacks.on_cfg_denoiser(partial(before_evaluation, settings_of=settings_of))

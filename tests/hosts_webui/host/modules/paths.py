@@ -1,0 +1,5 @@
+"""Where the host keeps its files."""
+
+import tempfile
+
+data_path = tempfile.gettempdir()
