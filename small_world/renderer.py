@@ -25,23 +25,37 @@ class Picture:
 
 def render(scene: Scene, size: Size = (256, 256)) -> Picture:
     """Draw a scene on height x width pixels; the same scene and size give the same picture."""
+    view, spot = _layout(scene, size)
+    draw_sky(view)
+    DRAW_PLACE[scene.place](view)
+    if spot is None or scene.thing is None:
+        return Picture(view.canvas.finish(), None)
+    if scene.thing not in SKY_THINGS:
+        _footing(spot, scene)
+    DRAW_THING[scene.thing](spot)
+    return Picture(view.canvas.finish(), _centre(spot, scene))
+
+
+def centre_of(scene: Scene, size: Size = (256, 256)) -> tuple[float, float] | None:
+    """Return what `render` would say of the thing's centre, without drawing."""
+    _, spot = _layout(scene, size)
+    return spot and _centre(spot, scene)
+
+
+def _centre(spot: Spot, scene: Scene) -> tuple[float, float]:
+    return spot.x, spot.y - (0 if scene.thing in SKY_THINGS else 36 * spot.size)
+
+
+def _layout(scene: Scene, size: Size) -> tuple[View, Spot | None]:
     height, width = size
     if min(size) < 16:
         raise ValueError(f"Small World: a picture must be at least 16x16 pixels, got {width}x{height}")
     entropy = [scene.seed, PLACES.index(scene.place), TIMES.index(scene.time)]
     view = view_of(height, width, LIGHTS[scene.time], np.random.default_rng(entropy))
-    draw_sky(view)
-    DRAW_PLACE[scene.place](view)
-    # The thing has its own random numbers, so that it can come and go without changing the place.
-    kind = THINGS.index(scene.thing) if scene.thing else 0
-    spot = _spot(view, scene, np.random.default_rng([*entropy, kind]))
     if scene.thing is None:
-        return Picture(view.canvas.finish(), None)
-    if scene.thing not in SKY_THINGS:
-        _footing(spot, scene)
-    DRAW_THING[scene.thing](spot)
-    rise = 0 if scene.thing in SKY_THINGS else 36 * spot.size
-    return Picture(view.canvas.finish(), (spot.x, spot.y - rise))
+        return view, None
+    # The thing has its own random numbers, so that it can come and go without changing the place.
+    return view, _spot(view, scene, np.random.default_rng([*entropy, THINGS.index(scene.thing)]))
 
 
 def _spot(view: View, scene: Scene, rng: np.random.Generator) -> Spot:

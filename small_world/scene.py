@@ -7,7 +7,7 @@ ways. `parse` reads a caption back, also one that a person wrote.
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 PLACES = ("meadow", "mountains", "desert", "sea", "forest", "city", "harbour", "snow")
@@ -74,10 +74,11 @@ def random_scene(seed: int, bare: float = 0.12) -> Scene:
     return Scene(place, time, thing, rng.choice(COLOURS) if coloured else None, seed)
 
 
-def describe(scene: Scene, plain: bool = False) -> str:
-    """Return a caption of the scene; the wording follows the seed, `plain` always takes the first wording."""
-    rng = random.Random(scene.seed + 1)
-    pick = (lambda options: options[0]) if plain else rng.choice
+def describe(scene: Scene, wording: int | None = None) -> str:
+    """Return a caption of the scene: the plain one, or one of many as the number `wording` chooses."""
+    rng = random.Random(wording)
+    plain = wording is None
+    pick: Callable[[Sequence[str]], str] = (lambda options: options[0]) if plain else rng.choice
     opening, place, time = pick(_OPENINGS), pick(_PLACE_WORDS[scene.place]), pick(_TIME_WORDS[scene.time])
     if scene.thing is None:
         return f"{opening}{place} {time}"

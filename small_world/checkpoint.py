@@ -1,0 +1,134 @@
+"""The model as one file in the layout of Stable Diffusion 1.x, with the yaml and the tokenizer folder beside it.
+
+NAME.safetensors    fp16 weights under the names of the original CompVis release
+NAME.yaml           sizes of the networks, in the same release's format
+NAME/               tokenizer and text encoder config, as `CLIPTokenizer.from_pretrained` wants them
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from small_world import autoencoder, unet
+from small_world.autoencoder import Autoencoder
+from small_world.schedule import alphas_cumprod, betas
+from small_world.text import text_config, write_tokenizer
+from small_world.train_unet import Painter
+
+SCALE = 0.18215
+"""What hosts of Stable Diffusion 1.x multiply latents by; the autoencoder is normalised to it."""
+AUTOENCODER, UNET, TEXT = "first_stage_model.", "model.diffusion_model.", "cond_stage_model.transformer."
+
+
+@dataclass(frozen=True)
+class Model:
+    """The three networks and the tokenizer."""
+
+    autoencoder: Autoencoder
+    painter: Painter
+    tokenizer: CLIPTokenizer
+
+
+def save(model: Model, path: Path) -> None:
+    """Write PATH.safetensors with its yaml and folder."""
+    folder = path.with_suffix("")
+    write_tokenizer(folder)
+    config = text_config(model.tokenizer).to_dict()
+    config["architectures"] = ["CLIPTextModel"]
+    for private in [name for name in config if name.startswith("_")]:
+        del config[private]
+    (folder / "config.json").write_text(_json(config))
+    save_file(_weights(model), path, metadata={"format": "pt"})
+    # A relative name: `install` writes the absolute one that the WebUI needs.
+    path.with_suffix(".yaml").write_text(sizes_yaml(folder.name))
+
+
+def load(path: Path) -> Model:
+    """Read a checkpoint of Small World, in fp32 on the CPU."""
+    weights = load_file(path)
+    tokenizer = CLIPTokenizer.from_pretrained(path.with_suffix(""))
+    coder, painter = Autoencoder(), Painter(tokenizer)
+    for module, prefix in ((coder, AUTOENCODER), (painter.unet, UNET), (painter.text, TEXT)):
+        part = {name[len(prefix) :]: value.float() for name, value in weights.items() if name.startswith(prefix)}
+        module.load_state_dict(part)
+    return Model(coder.eval().requires_grad_(False), painter.eval().requires_grad_(False), tokenizer)
+
+
+def _weights(model: Model) -> dict[str, Tensor]:
+    parts = ((AUTOENCODER, model.autoencoder), (UNET, model.painter.unet), (TEXT, model.painter.text))
+    weights = {
+        prefix + name: value.detach().cpu().half().contiguous()
+        for prefix, module in parts
+        for name, value in module.state_dict().items()
+    }
+    return weights | {"betas": betas().float(), "alphas_cumprod": alphas_cumprod().float()}
+
+
+def sizes_yaml(text_folder: str) -> str:
+    """Return the yaml; `text_folder` is where the tokenizer and config lie."""
+    first_stage = {
+        "double_z": True, "z_channels": autoencoder.LATENT, "resolution": 256, "in_channels": 3, "out_ch": 3,
+        "ch": autoencoder.BASE, "ch_mult": list(autoencoder.MULTIPLES), "num_res_blocks": autoencoder.BLOCKS,
+        "attn_resolutions": [], "dropout": 0.0,
+    }  # fmt: skip
+    noise_predictor = {
+        "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": unet.BASE,
+        "attention_resolutions": list(unet.ATTENTION), "num_res_blocks": unet.BLOCKS,
+        "channel_mult": list(unet.MULTIPLES), "num_heads": unet.HEADS, "use_spatial_transformer": True,
+        "transformer_depth": 1, "context_dim": unet.CONTEXT, "use_checkpoint": False, "legacy": False,
+    }  # fmt: skip
+    params: dict[str, Any] = {
+        "linear_start": 0.00085, "linear_end": 0.0120, "num_timesteps_cond": 1, "log_every_t": 200,
+        "timesteps": 1000, "first_stage_key": "jpg", "cond_stage_key": "txt", "image_size": 32, "channels": 4,
+        "cond_stage_trainable": False, "conditioning_key": "crossattn", "monitor": "val/loss_simple_ema",
+        "scale_factor": SCALE, "use_ema": False,
+        "unet_config": _part("ldm.modules.diffusionmodules.openaimodel.UNetModel", noise_predictor),
+        "first_stage_config": _part(
+            "ldm.models.autoencoder.AutoencoderKL",
+            {"embed_dim": autoencoder.LATENT, "monitor": "val/rec_loss", "ddconfig": first_stage,
+             "lossconfig": {"target": "torch.nn.Identity"}},
+        ),
+        "cond_stage_config": _part("ldm.modules.encoders.modules.FrozenCLIPEmbedder", {"version": text_folder}),
+    }  # fmt: skip
+    model = {"base_learning_rate": 1e-4} | _part("ldm.models.diffusion.ddpm.LatentDiffusion", params)
+    return yaml.safe_dump({"model": model}, sort_keys=False)
+
+
+def _part(target: str, params: dict[str, Any]) -> dict[str, Any]:
+    return {"target": target, "params": params}
+
+
+def _json(value: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(value, indent=2, default=str)
+
+
+@torch.no_grad()
+def paint(model: Model, captions: list[str], *, size: tuple[int, int] = (256, 256), seed: int = 0, steps: int = 20,
+          guidance: float = 4.0) -> Tensor:  # fmt: skip
+    """Return pictures [B, 3, H, W] in 0..1 that the model paints with DDIM, without any host: for looking and judging."""
+    from small_world.schedule import ddim
+    from small_world.train_unet import text_features
+
+    features = text_features(model.painter.text, model.tokenizer, [*captions, ""])
+    wanted, empty = features[:-1], features[-1:].expand(len(captions), -1, -1)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(captions), 4, size[0] // 8, size[1] // 8, generator=generator).to(features.device)
+
+    def predict(x: Tensor, times: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            both = model.painter.unet(torch.cat([x, x]), torch.cat([times, times]), torch.cat([wanted, empty]))
+        with_text, without = both.float().chunk(2)
+        return without + guidance * (with_text - without)
+
+    latents = ddim(predict, noise, steps) / SCALE
+    return (
+        torch.cat([model.autoencoder.decode(part) for part in latents.split(4)]).float().mul(0.5).add(0.5).clamp(0, 1)
+    )

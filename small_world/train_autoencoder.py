@@ -1,0 +1,82 @@
+"""Trains the autoencoder on crops of drawn scenes, then whole ones: mean absolute error, edges, and a touch of KL."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from small_world.autoencoder import Autoencoder
+from small_world.progress import Stage, on_workers
+
+LOGGER = logging.getLogger(__name__)
+STD = 1 / 0.18215
+"""Standard deviation of latents in Stable Diffusion 1.x, whose hosts multiply them by 0.18215."""
+RATE = 1e-3
+LESSONS = ((0.75, 128, 4), (9.9, 256, 1))
+"""Until which share of the time, side of the crops and rows. Small crops teach most for their price; whole pictures,
+last, teach the statistics that the normalisations depend on."""
+
+
+def as_input(pictures: NDArray[np.uint8], device: str) -> Tensor:
+    """Return pictures [B, H, W, 3] as a tensor [B, 3, H, W] in -1..1."""
+    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def loss_of(model: Autoencoder, x: Tensor) -> Tensor:
+    """Return reconstruction error with a term for edges, plus 1e-6 of the KL divergence from a unit Gaussian."""
+    mean, log_variance = model.moments(x)
+    z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+    y = model.decode(z).float()
+    mean, log_variance = mean.float(), log_variance.float()
+    kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+    edges = sum(F.l1_loss(torch.diff(y, dim=axis), torch.diff(x, dim=axis)) for axis in (2, 3))
+    return F.l1_loss(y, x) + F.mse_loss(y, x) + edges + 1e-5 * kl
+
+
+def train(folder: Path, pictures: Path, minutes: float, device: str, workers: int) -> Autoencoder:
+    """Train for so many minutes and return the averaged model, its latents normalised to SD's scale."""
+    model = Autoencoder().to(device, memory_format=torch.channels_last)
+    on_workers(_work, workers, model, folder, pictures, minutes, device)
+    model.load_state_dict(torch.load(folder / "autoencoder.pt", map_location=device, weights_only=True)["averaged"])
+    normalise(model, as_input(np.load(pictures, mmap_mode="r")[:100], device))
+    return model.eval().requires_grad_(False)
+
+
+def _work(worker: int, model: Autoencoder, folder: Path, path: Path, minutes: float, device: str) -> None:
+    stage = Stage("autoencoder", model, folder, minutes, RATE, worker)
+    pictures = np.load(path, mmap_mode="r")
+    rng = np.random.default_rng([worker, stage.step])
+    while stage.running:
+        side, rows = next((side, rows) for share, side, rows in LESSONS if stage.spent < share * stage.budget)
+        x = as_input(_crops(pictures, rows, side, rng), device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device, torch.bfloat16):
+            loss = loss_of(model, x)
+        stage.update(loss)
+
+
+def _crops(pictures: NDArray[np.uint8], rows: int, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def crop() -> NDArray[np.uint8]:
+        picture = pictures[rng.integers(len(pictures))]
+        y, x = rng.integers(picture.shape[0] - side + 1), rng.integers(picture.shape[1] - side + 1)
+        return picture[y : y + side, x : x + side]
+
+    return np.stack([crop() for _ in range(rows)])
+
+
+@torch.no_grad()
+def encode(model: Autoencoder, pictures: Tensor, batch: int = 10) -> Tensor:
+    """Return the means of the latents, [N, 4, H/8, W/8], not scaled."""
+    device = next(model.parameters()).device.type
+    with torch.autocast(device, torch.bfloat16):
+        parts = [model.moments(part.contiguous(memory_format=torch.channels_last))[0] for part in pictures.split(batch)]
+    return torch.cat(parts).float()
+
+
+def normalise(model: Autoencoder, sample: Tensor) -> None:
+    """Fold into the weights that latents have mean 0 and SD's standard deviation in every channel."""
+    z = encode(model, sample)
+    model.rescale(z.mean((0, 2, 3)), z.std((0, 2, 3)) / STD)

@@ -1,0 +1,86 @@
+"""Trains the judge on drawn scenes that are shifted, flipped, blurred and noised at random."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from small_world.judge import NOTHING, STRIDE, Judge
+from small_world.progress import Stage, on_workers
+from small_world.renderer import centre_of
+from small_world.scene import PLACES, THINGS, TIMES, Scene, random_scene
+
+RATE = 2e-3
+REACH = 11.0
+"""Standard deviation, in pixels, of the spot that the map of things should show around a thing's centre."""
+
+
+def labels(scenes: Sequence[Scene]) -> Tensor:
+    """Return the numbers of place, time and thing, [scenes, 3]."""
+    rows = [[PLACES.index(s.place), TIMES.index(s.time), THINGS.index(s.thing) if s.thing else NOTHING] for s in scenes]
+    return torch.tensor(rows)
+
+
+def spots(scenes: Sequence[Scene], side: int) -> Tensor:
+    """Return the map of things that each square picture should give, [scenes, 8, side/16, side/16] in 0..1."""
+    cells = torch.arange(side // STRIDE) * STRIDE + STRIDE / 2
+    target = torch.zeros(len(scenes), len(THINGS), len(cells), len(cells))
+    for row, scene in enumerate(scenes):
+        centre = centre_of(scene, (side, side))
+        if centre is not None and scene.thing is not None:
+            distance = (cells[None, :] - centre[0]) ** 2 + (cells[:, None] - centre[1]) ** 2
+            target[row, THINGS.index(scene.thing)] = torch.exp(-distance / (2 * REACH**2))
+    return target
+
+
+def disturbed(pictures: Tensor) -> Tensor:
+    """Return the pictures [B, 3, H, W] blurred to various degrees, a little brighter or darker, and noisy."""
+    blurred = F.avg_pool2d(F.pad(pictures, (2, 2, 2, 2), mode="reflect"), 5, 1)
+    share = 1.2 * torch.rand(len(pictures), 1, 1, 1, device=pictures.device) - 0.2
+    tone = 1 + 0.08 * torch.randn(len(pictures), 3, 1, 1, device=pictures.device)
+    noise = 0.04 * torch.rand(len(pictures), 1, 1, 1, device=pictures.device) * torch.randn_like(pictures)
+    return (pictures + share.clamp(min=0) * (blurred - pictures)) * tone + noise
+
+
+def loss_of(judge: Judge, pictures: Tensor, wanted: Tensor, target: Tensor) -> Tensor:
+    """Return the sum of the three cross-entropies and that of the map of things."""
+    place, time, thing, _, things = judge(pictures)
+    weight = 1 + 20 * target
+    heat = F.binary_cross_entropy_with_logits(things.float(), target, weight)
+    heads = (place, time, thing)
+    return sum((F.cross_entropy(head, wanted[:, i]) for i, head in enumerate(heads)), 20 * heat)
+
+
+def train(folder: Path, pictures: Path, minutes: float, device: str, workers: int) -> Judge:
+    """Train for so many minutes and write judge.safetensors to the folder."""
+    judge = Judge().to(device, memory_format=torch.channels_last)
+    on_workers(_work, workers, judge, folder, pictures, minutes, device)
+    state = torch.load(folder / "judge.pt", map_location="cpu", weights_only=True)
+    # The running statistics belong to the trained weights; averaged weights have nearly the same.
+    weights = state["module"] | {name: value for name, value in state["averaged"].items() if "running" not in name}
+    judge.load_state_dict(weights)
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    save_file({name: value.contiguous() for name, value in halves.items()}, folder / "judge.safetensors")
+    return judge.eval().requires_grad_(False)
+
+
+def _work(worker: int, judge: Judge, folder: Path, path: Path, minutes: float, device: str) -> None:
+    stage = Stage("judge", judge, folder, minutes, RATE, worker)
+    source = np.load(path, mmap_mode="r")
+    scenes = [random_scene(seed) for seed in range(len(source))]
+    wanted, target = labels(scenes), spots(scenes, source.shape[1])
+    rng = np.random.default_rng([worker, stage.step])
+    while stage.running:
+        rows = rng.integers(len(source), size=32)
+        x = torch.from_numpy(source[rows]).to(device).permute(0, 3, 1, 2).float() / 255
+        goal = target[rows].to(device)
+        if rng.random() < 0.5:
+            x, goal = x.flip(3), goal.flip(3)
+        x = disturbed(x).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device, torch.bfloat16):
+            loss = loss_of(judge, x, wanted[rows].to(device), goal)
+        stage.update(loss)
