@@ -35,7 +35,8 @@ class Settings(BaseModel):
         choices=METHOD_NAMES,
         help="InstantAS: tiles that do not overlap and move at every step. MultiDiffusion, Mixture of Diffusers and "
         "Guided Fusion: overlapping tiles, averaged (slower). FSTD: tiles at a random offset, what none covers is "
-        "kept as it was. direct: the whole picture at once.",
+        "kept as it was. SyncDiffusion and ElasticDiffusion: standalone only, for comparison. direct: the whole "
+        "picture at once.",
     )
     overlap: float = Field(
         0.5,

@@ -24,10 +24,12 @@ def tiled_unet(
     steps: int = 20,
     around: Sequence[Around] = (),
     before_batch: Callable[[], None] = lambda: None,
+    make_denoiser: Callable[..., TiledDenoiser] = TiledDenoiser,
 ) -> Iterator[None]:
     """While open, the UNet answers for a canvas of any size; every call is one evaluation of the sampler.
 
-    The native tile side is the UNet's `config.sample_size`. On leaving, the UNet is as it was.
+    The native tile side is the UNet's `config.sample_size`. On leaving, the UNet is as it was. `make_denoiser` is
+    called as TiledDenoiser is, for a method that needs more than its plans.
     """
     before = vars(unet).get("forward")
     forward = unet.forward
@@ -42,7 +44,7 @@ def tiled_unet(
         canvas = (int(sample.shape[-2]), int(sample.shape[-1]))
         if denoiser is None or request.canvas != canvas:
             request = replace(request, canvas=canvas)
-            denoiser = TiledDenoiser(
+            denoiser = make_denoiser(
                 model,
                 make_method(request),
                 tile_batch=settings.tile_batch,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,8 +14,10 @@ from lib_instantas.denoiser import Around
 from lib_instantas.hosts.diffusers import tiled_unet
 from lib_instantas.hosts.diffusers_regions import prompts_for
 from lib_instantas.hosts.diffusers_style import aligned_noise
+from lib_instantas.hosts.elastic import denoiser_for
+from lib_instantas.hosts.synchronising import Features, Synchroniser, style_statistics
 from lib_instantas.infotext import KEY, quoted, to_text
-from lib_instantas.methods import Request
+from lib_instantas.methods import NEEDS, Request, make_method
 from lib_instantas.regions import RegionSetup
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for, central_crop
@@ -63,11 +66,13 @@ class Result:
 class Generator:
     """A diffusers text-to-image pipeline that makes pictures of any size.
 
-    `around` are the parts that take part in every UNet call, such as regional attention.
+    `around` are the parts that take part in every UNet call, such as regional attention; `features` says what
+    SyncDiffusion takes for alike.
     """
 
     pipeline: Any
     around: Sequence[Around] = field(default_factory=tuple)
+    features: Features = style_statistics
 
     @property
     def native(self) -> int:
@@ -82,11 +87,13 @@ class Generator:
     ) -> Result:
         """Make one picture; `on_step(step, latents)` is called after each step of the sampler.
 
-        Raises SettingsError for an unknown sampler.
+        Raises SettingsError for an unknown sampler, and for settings that do not go together.
         """
         self._use_sampler(job.sampler)
         canvas = canvas_for(job.size)
         setup = job.settings.region_setup if job.settings.enabled else RegionSetup()
+        if setup.active and job.settings.method in NEEDS:
+            raise SettingsError(f"regions must be empty with the method {job.settings.method}")
         prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt)
         with self._tiled(job, before_batch, prompts.around):
             decoded = self._run(job, canvas, prompts.arguments, on_step)
@@ -104,6 +111,7 @@ class Generator:
             steps=job.steps,
             around=(*self.around, *around),
             before_batch=before_batch,
+            make_denoiser=denoiser_for(self.pipeline, job.settings.method, job.seed),
         )
 
     def _run(
@@ -111,8 +119,9 @@ class Generator:
     ) -> Image:
         def after_step(pipeline: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
             on_step(step + 1, state["latents"])
-            return state
+            return state if synchronise is None else synchronise(step, state)
 
+        synchronise = self._synchroniser(job)
         generator = torch.Generator("cpu").manual_seed(job.seed)
         return self.pipeline(
             **prompts,
@@ -123,7 +132,20 @@ class Generator:
             guidance_scale=job.guidance,
             generator=generator,
             callback_on_step_end=after_step,
+            callback_on_step_end_tensor_inputs=["latents"] if synchronise is None else ["latents", "prompt_embeds"],
         ).images[0]
+
+    def _synchroniser(self, job: Job) -> Callable[[int, dict[str, Any]], dict[str, Any]] | None:
+        if not job.settings.enabled or job.settings.method != "SyncDiffusion":
+            return None
+        plan = make_method(self._request(job)).plan(0)
+        unet = self.pipeline.unet
+        synchroniser = Synchroniser(self.pipeline, partial(type(unet).forward, unet), plan, job.guidance, self.features)
+
+        def synchronise(step: int, state: dict[str, Any]) -> dict[str, Any]:
+            return {**state, "latents": synchroniser(state["latents"], state["prompt_embeds"], step)}
+
+        return synchronise
 
     def _request(self, job: Job) -> Request:
         return Request(canvas_for(job.size), self.native, job.settings, job.seed, job.steps)

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from modules import shared
 
+from lib_instantas.methods import NEEDS
 from lib_instantas.settings import Settings, SettingsError, kind, names, option, parse_settings
 
 SECTION = ("instantas", "InstantAS")
@@ -49,6 +50,11 @@ def is_free_text(name: str) -> bool:
     return kind(option(name)) is str and "choices" not in option(name).field_info.extra
 
 
+def choices_here(name: str) -> list[str]:
+    """What a setting can be on this host: methods that it cannot run are not offered."""
+    return [choice for choice in option(name).field_info.extra["choices"] if choice not in NEEDS]
+
+
 def _label(name: str) -> str:
     return str(option(name).field_info.extra["label"])
 
@@ -61,7 +67,7 @@ def _component(name: str) -> tuple[Any, dict[str, Any]]:
     field = option(name)
     info, extra = field.field_info, field.field_info.extra
     if "choices" in extra:
-        return gr.Dropdown, {"choices": list(extra["choices"])}
+        return gr.Dropdown, {"choices": choices_here(name)}
     if kind(field) is bool:
         return gr.Checkbox, {}
     return gr.Slider, {"minimum": info.ge, "maximum": info.le, "step": extra["step"]}

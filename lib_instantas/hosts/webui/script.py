@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from modules import scripts
@@ -15,6 +16,7 @@ from lib_instantas.hosts.webui.report import attach_report, detach_report
 from lib_instantas.hosts.webui.sizes import apply_own_size, cropped, exact_size, forget_own_size, slack_of
 from lib_instantas.hosts.webui.stopping import stop_generation
 from lib_instantas.hosts.webui.style import align_noise, check_style_alignment
+from lib_instantas.methods import check_method
 from lib_instantas.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,13 @@ class InstantASScript(scripts.Script):
         self.page_controls[elem_id] = component
         if self.panel is not None and elem_id == f"{self.tabname}_gallery":
             self.panel.follow(self.page_controls)
+
+    def before_process(self, p: Any, *args: Any) -> None:
+        """Give the picture its size before any other script, such as ControlNet, looks at it."""
+        with suppress(SettingsError):  # said in `process`, which every host calls
+            settings = parse_arguments(args)
+            if settings.enabled:
+                apply_own_size(p, settings)
 
     def process(self, p: Any, *args: Any) -> None:
         """Check the settings, give the picture its size and its metadata; a bad setting stops the generation."""
@@ -97,6 +106,7 @@ class InstantASScript(scripts.Script):
             return
         if (reason := refusal()) is not None:
             raise SettingsError(reason)
+        check_method(settings.method)
         check_region_prompts(settings)
         check_style_alignment(settings)
         apply_own_size(p, settings)

@@ -1,0 +1,129 @@
+"""SyncDiffusion and ElasticDiffusion: what they do on a pipeline, and what hosts without them say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tiny_pipelines import sd_pipeline
+
+from lib_instantas.fusion import cut
+from lib_instantas.hosts.elastic import ElasticDenoiser, thinned_size
+from lib_instantas.hosts.standalone import Generator, Job
+from lib_instantas.hosts.synchronising import Synchroniser, style_statistics
+from lib_instantas.methods import NEEDS, Request, check_method, make_method
+from lib_instantas.settings import SettingsError, parse_settings
+
+CANVAS = (8, 32)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return sd_pipeline(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS))
+def test_a_host_without_them_names_the_method_and_what_it_can_run(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"method must be one of InstantAS.* on this host, got '{name}'"):
+        check_method(name)
+    check_method(name, offered=[name])
+    check_method("InstantAS")
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS))
+def test_they_make_a_picture_on_a_pipeline_and_the_same_one_again(pipeline: Any, name: str) -> None:
+    def made(method: str) -> torch.Tensor:
+        settings = parse_settings({"enabled": True, "method": method, "tile": 64})
+        seen: list[torch.Tensor] = []
+        job = Job("a fox", (64, 256), settings, seed=1, steps=3, sampler="DDIM")
+        Generator(pipeline)(job, on_step=lambda step, canvas: seen.append(canvas))
+        return seen[-1]
+
+    assert torch.equal(made(name), made(name))
+    assert not torch.allclose(made(name), made("MultiDiffusion"), atol=1e-3)
+
+
+def test_regions_with_them_are_refused(pipeline: Any) -> None:
+    region = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a dog"}
+    settings = parse_settings({"enabled": True, "method": "SyncDiffusion", "regions": [region]})
+    with pytest.raises(SettingsError, match="regions must be empty with the method SyncDiffusion"):
+        Generator(pipeline)(Job("a fox", (64, 256), settings, steps=2))
+
+
+# SyncDiffusion
+
+
+def test_synchronising_brings_what_tiles_promise_closer_together(pipeline: Any) -> None:
+    pipeline.scheduler.set_timesteps(10)
+    plan = make_method(Request(CANVAS, 8, parse_settings({"method": "SyncDiffusion", "overlap": 0}))).plan(0)
+    prompts = torch.randn(2, 20, 12, generator=torch.Generator().manual_seed(0))
+    latents = torch.randn(1, 4, *CANVAS, generator=torch.Generator().manual_seed(1))
+
+    def spread(canvas: torch.Tensor) -> float:
+        with torch.no_grad():
+            promises = [
+                synchroniser._promise(cut(canvas, plan, tile), prompts, pipeline.scheduler.timesteps[1])
+                for tile in plan.tiles
+            ]
+        return float(torch.cat(promises).var(0).mean())
+
+    synchroniser = Synchroniser(pipeline, pipeline.unet, plan, 5.0, weight=500.0)
+    moved = synchroniser(latents, prompts, 0)
+    assert spread(moved) < 0.9 * spread(latents)
+
+
+def test_after_the_last_step_nothing_is_moved(pipeline: Any) -> None:
+    pipeline.scheduler.set_timesteps(4)
+    plan = make_method(Request(CANVAS, 8, parse_settings({"method": "SyncDiffusion"}))).plan(0)
+    latents = torch.randn(1, 4, *CANVAS)
+    assert Synchroniser(pipeline, pipeline.unet, plan, 5.0)(latents, torch.zeros(2, 20, 12), 3) is latents
+
+
+def test_pictures_of_the_same_colours_are_alike_for_the_default_measure() -> None:
+    red, also_red, blue = torch.zeros(3, 1, 3, 32, 32)
+    red[:, 0] = also_red[:, 0] = 1
+    blue[:, 2] = 1
+    a, b, c = (style_statistics(picture) for picture in (red, also_red, blue))
+    assert (a - b).square().mean() < (a - c).square().mean()
+
+
+# ElasticDiffusion
+
+
+def elastic(model: Any, canvas: tuple[int, int] = (16, 64), side: int = 16) -> ElasticDenoiser:
+    method = make_method(Request(canvas, side, parse_settings({"method": "ElasticDiffusion"})))
+    return ElasticDenoiser(
+        model, method, side=side, seed=0, surroundings=lambda timestep, shape: torch.full(shape, 99.0)
+    )
+
+
+def test_what_the_prompt_changes_comes_from_the_whole_picture_at_the_native_size() -> None:
+    """A model whose conditional answer adds what it sees at each place: zero left, one right."""
+    shapes = []
+
+    def model(x: torch.Tensor, timestep: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(x.shape))
+        return x + prompt.reshape(-1, 1, 1, 1) * (x > 0.5)
+
+    x = torch.zeros(1, 4, 16, 64)
+    x[..., 32:] = 1
+    prompt = torch.tensor([0.0, 10.0])
+    without, with_prompt = elastic(model)(torch.cat([x, x]), torch.zeros(1), prompt=prompt).chunk(2)
+    assert torch.equal(without, x)
+    torch.testing.assert_close(with_prompt, x + 10 * x)
+    assert shapes[-1] == (2, 4, 16, 16), "the prompt's pull is found in one native square"
+    assert all(shape[0] == 1 for shape in shapes[:-1]), "tiles are asked without the prompt only"
+
+
+@pytest.mark.parametrize(
+    ("canvas", "small"),
+    [((64, 64), (64, 64)), ((64, 256), (16, 64)), ((256, 64), (64, 16)), ((64, 1000), (8, 64)), ((130, 100), (64, 56))],
+)
+def test_the_small_picture_has_the_proportions_of_the_large_one(canvas: Any, small: Any) -> None:
+    assert thinned_size(canvas, 64) == small
+
+
+def test_without_an_unconditional_half_there_is_nothing_to_tell_apart() -> None:
+    with pytest.raises(SettingsError, match="guidance must be above 1"):
+        elastic(lambda x, timestep: x)(torch.randn(2, 4, 16, 64), torch.zeros(1))
