@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from vae_models import diffusers_autoencoder, ldm_autoencoder
 
 from lib_instantas.vae import Interrupted, Options, UnsupportedAutoencoder, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.estimate import stage_bytes
 from lib_instantas.vae.field import grid
+from lib_instantas.vae.fused import with_sweep
+from lib_instantas.vae.network import decoder_passes
 
 LAYOUTS: dict[str, Callable[[], Any]] = {"diffusers": diffusers_autoencoder, "ldm": ldm_autoencoder}
 
@@ -191,3 +194,43 @@ def test_a_grid_covers_every_pixel_once_with_tiles_of_bounded_area(height: int, 
         box.of(covered).add_(1)
         assert 0 < box.area <= area
     assert torch.equal(covered, torch.ones_like(covered))
+
+
+def structured_latents(height: int, width: int) -> Tensor:
+    """Latents whose contrast changes over the picture, so that its parts have other statistics than the whole."""
+    generator = torch.Generator().manual_seed(3)
+    coarse = nn.functional.interpolate(torch.randn(1, 4, 4, 6, generator=generator), (height, width), mode="bilinear")
+    return coarse + 0.3 * latents(height, width)
+
+
+def test_the_fast_mode_is_near_and_nearer_than_statistics_per_tile(autoencoder: Any) -> None:
+    z = structured_latents(32, 48)
+    decoder = autoencoder.decoder
+    expected = decoder(z)
+    fast = tiled_decoder(decoder, Options(tile=128, mode="fast"))(z)
+    columns = [decoder(z[..., x : x + 16]) for x in range(0, 48, 16)]
+    assert 1e-6 < mean_error(fast, expected) < mean_error(torch.cat(columns, dim=-1), expected)
+
+
+def test_the_fast_mode_is_exact_where_the_reduced_picture_is_the_whole(autoencoder: Any) -> None:
+    z = latents(12, 20)
+    wrap = (True, True)
+    exact = tiled_decoder(autoencoder.decoder, Options(tile=2048, wrap=wrap))(z)
+    fast = tiled_decoder(autoencoder.decoder, Options(tile=2048, mode="fast", wrap=wrap))(z)
+    assert mean_error(fast, exact) < 2e-6
+
+
+def test_the_fast_mode_keeps_nothing_of_the_widest_stages() -> None:
+    size, itemsize = (64, 64), 4
+    passes = decoder_passes(ldm_autoencoder().decoder)
+    picture = 3 * 512 * 512 * itemsize
+    assert stage_bytes(passes, size, itemsize) > 5 * picture
+    assert stage_bytes(with_sweep(passes, size), size, itemsize) < 1.7 * picture
+
+
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+def test_encoding_in_both_modes_reports_all_of_its_work(autoencoder: Any, mode: str) -> None:
+    seen: list[tuple[int, int]] = []
+    options = Options(tile=64, mode=mode, progress=lambda *now: seen.append(now))
+    tiled_encoder(autoencoder.encoder, options)(picture(99, 130))
+    assert seen[-1][0] == seen[-1][1]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lib_instantas.tiling import Size
+from lib_instantas.vae.fused import Sweep
 from lib_instantas.vae.passes import Convolution, Pass
 
 
-def stage_bytes(passes: Sequence[Pass], size: Size, itemsize: int) -> int:
+def stage_bytes(passes: Sequence[Pass | Sweep], size: Size, itemsize: int) -> int:
     """The most that the maps between the passes take at once, in bytes for one picture.
 
     A pass frees what it has read as it goes, so that input and output share the larger of their sizes; the skip path

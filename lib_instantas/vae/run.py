@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,10 +14,19 @@ from lib_instantas.denoiser import is_out_of_memory
 from lib_instantas.tiling import Size
 from lib_instantas.vae.estimate import stage_bytes
 from lib_instantas.vae.field import Box, Field, grid
+from lib_instantas.vae.fused import Sweep, SweepTask, with_sweep
 from lib_instantas.vae.options import Interrupted, Options, Recovery
 from lib_instantas.vae.passes import Convolution, Pass
-from lib_instantas.vae.statistics import Moments, Statistics
-from lib_instantas.vae.tasks import Stage, Surroundings, Task, TileResult, task_for
+from lib_instantas.vae.statistics import Moments, Normalisation, Statistics
+from lib_instantas.vae.tasks import (
+    AttentionTask,
+    ConvolutionTask,
+    Stage,
+    Surroundings,
+    Task,
+    TileResult,
+    normalisation_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +41,16 @@ class Run:
     """One pass through an encoder or decoder. Made anew for every call; holds no module state."""
 
     def __init__(self, passes: Sequence[Pass], source: Tensor, options: Options, recovery: Recovery) -> None:
-        self.passes = list(passes)
+        size = (source.shape[-2], source.shape[-1])
+        self.passes = with_sweep(passes, size) if options.mode == "fast" else list(passes)
         self.options = options
         self.recovery = recovery
         self.source = source
-        self.sizes = output_sizes(passes, (source.shape[-2], source.shape[-1]))
-        elements = tile_elements(self.passes, self.sizes, options.tile)
+        self.sizes = output_sizes(self.passes, size)
+        elements = tile_elements(passes, output_sizes(passes, size), options.tile)
         self.around = Surroundings(source.device, options.wrap, elements, recovery)
         self.store = self._store_device()
+        self.normalisations: list[Normalisation | None] = []
         self._warned: set[str] = set()
         self.work = 0
         self.total = sum(step.work(size) for step, size in zip(self.passes, self.sizes, strict=True))
@@ -54,7 +66,7 @@ class Run:
     def _run_pass(self, index: int, stage: Stage) -> Stage:
         step, last = self.passes[index], index == len(self.passes) - 1
         measure = not last and self.passes[index + 1].norm is not None
-        task = task_for(step, stage, self.around, measure)
+        task = self._task(step, stage, measure)
         tiles = grid(self.sizes[index], max(1, self.around.elements // self._widest(index)))
         output = _Output(step, stage, self.sizes[index], measure)
         output.reserve(task, tiles)
@@ -62,6 +74,24 @@ class Run:
             self._run_tile(task, tile, output)
             output.release(task, tile)
         return output.stage()
+
+    def _task(self, step: Pass | Sweep, stage: Stage, measure: bool) -> Task:
+        if isinstance(step, Sweep):
+            return SweepTask(step, stage, self.around, measure, self._statistics_of)
+        normalisation = normalisation_of(step.norm, stage, self.around)
+        self.normalisations.append(normalisation)
+        if isinstance(step, Convolution):
+            return ConvolutionTask(step, stage, self.around, measure, normalisation)
+        assert normalisation is not None
+        return AttentionTask(step, stage, self.around, measure, normalisation)
+
+    def _statistics_of(self, steps: Sequence[Convolution], picture: Tensor) -> list[Normalisation | None]:
+        """What the norms of these passes are on a reduced picture; it has no borders of its own, so it wraps."""
+        options = replace(self.options, mode="exact", wrap=(True, True), progress=lambda done, total: None)
+        run = Run(steps, picture.to(self.source.device), options, self.recovery)
+        run.around.elements = self.around.elements
+        run()
+        return run.normalisations
 
     def _widest(self, index: int) -> int:
         before = self.passes[index - 1].channels if index else self.source.shape[1]
@@ -129,7 +159,7 @@ class Run:
 class _Output:
     """The stage that a pass writes, and the release of the one that it reads."""
 
-    def __init__(self, step: Pass, before: Stage, size: Size, measure: bool) -> None:
+    def __init__(self, step: Pass | Sweep, before: Stage, size: Size, measure: bool) -> None:
         self.before = before
         self.main = Field(size)
         self.skip = before.skip
@@ -162,7 +192,7 @@ class _Output:
         return Stage(self.main, None if self.joins else self.skip, self.statistics)
 
 
-def output_sizes(passes: Sequence[Pass], size: Size) -> list[Size]:
+def output_sizes(passes: Sequence[Pass | Sweep], size: Size) -> list[Size]:
     """The size of each pass's output for an input of `size`."""
     sizes = []
     for step in passes:
@@ -171,7 +201,7 @@ def output_sizes(passes: Sequence[Pass], size: Size) -> list[Size]:
     return sizes
 
 
-def tile_elements(passes: Sequence[Pass], sizes: Sequence[Size], tile: int) -> int:
+def tile_elements(passes: Sequence[Pass | Sweep], sizes: Sequence[Size], tile: int) -> int:
     """How many values a tile of a stage may have: those of `tile` x `tile` pixels in the widest stage at full size."""
     largest = max(size[0] * size[1] for size in sizes)
     widest = max(step.channels for step, size in zip(passes, sizes, strict=True) if size[0] * size[1] == largest)

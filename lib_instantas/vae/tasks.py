@@ -11,9 +11,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from lib_instantas.tiling import Size
 from lib_instantas.vae.field import Axes, Box, Field, grid, whole
 from lib_instantas.vae.options import Recovery
-from lib_instantas.vae.passes import Activation, Attention, Convolution, Pass
+from lib_instantas.vae.passes import Activation, Attention, Convolution
 from lib_instantas.vae.precision import in_precision, wider
 from lib_instantas.vae.statistics import Moments, Normalisation, Statistics, sum_in_float
 
@@ -66,11 +67,22 @@ def _kept(part: Tensor, store: torch.device, dtype: torch.dtype) -> Tensor:
     return part if part.is_contiguous() else part.clone(memory_format=torch.contiguous_format)
 
 
+class Step(Protocol):
+    """What a run asks of a pass."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    def work(self, size: Size) -> int:
+        """Multiplications for `size` pixels of output."""
+
+
 class Task(Protocol):
     """A pass that is ready to be computed tile by tile."""
 
     @property
-    def step(self) -> Pass:
+    def step(self) -> Step:
         """The pass."""
 
     def window(self, keep: Box) -> Box:
@@ -78,13 +90,6 @@ class Task(Protocol):
 
     def compute(self, keep: Box, dtype: torch.dtype | None = None) -> TileResult:
         """The tile `keep` of the output, in `dtype` if given, else in that of what it reads."""
-
-
-def task_for(step: Pass, stage: Stage, around: Surroundings, measure: bool) -> Task:
-    """Make a pass ready; `measure` says that its output's moments are needed by the next pass."""
-    if isinstance(step, Attention):
-        return AttentionTask(step, stage, around, measure)
-    return ConvolutionTask(step, stage, around, measure)
 
 
 @dataclass
@@ -95,11 +100,7 @@ class ConvolutionTask:
     stage: Stage
     around: Surroundings
     measure: bool
-
-    def __post_init__(self) -> None:
-        self._normalisation = (
-            None if self.step.norm is None else _normalisation(self.step.norm, self.stage, self.around)
-        )
+    normalisation: Normalisation | None
 
     def window(self, keep: Box) -> Box:
         """The tile with its halo."""
@@ -120,7 +121,7 @@ class ConvolutionTask:
         return TileResult(main, skip, Moments.of(main) if self.measure else None)
 
     def _normalise(self, in_place: bool) -> Activation | None:
-        return None if self._normalisation is None else partial(self._normalisation, in_place=in_place)
+        return None if self.normalisation is None else partial(self.normalisation, in_place=in_place)
 
 
 @dataclass
@@ -131,9 +132,9 @@ class AttentionTask:
     stage: Stage
     around: Surroundings
     measure: bool
+    normalise: Normalisation
 
     def __post_init__(self) -> None:
-        self._normalise = _normalisation(self.step.norm, self.stage, self.around)
         self._keys_and_values_of_all: tuple[Tensor, Tensor] | None = None
 
     def window(self, keep: Box) -> Box:
@@ -148,7 +149,7 @@ class AttentionTask:
         x = piece.to(self.around.device, dtype)
         with in_precision(self.step.layers, dtype), _no_autocast_if(dtype != piece.dtype, self.around.device):
             block = max(1, self.around.elements // keys.shape[2])
-            main = self.step(x, self._normalise, keys.to(dtype), values.to(dtype), block)
+            main = self.step(x, self.normalise, keys.to(dtype), values.to(dtype), block)
         return TileResult(main, None, Moments.of(main) if self.measure else None)
 
     def _keys_and_values(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -169,14 +170,17 @@ class AttentionTask:
         start = 0
         with in_precision(self.step.layers, dtype):
             for box in grid(whole_map.size, max(1, self.around.elements // self.step.width)):
-                x = self._normalise(self.stage.main.read(box).to(self.around.device, dtype))
+                x = self.normalise(self.stage.main.read(box).to(self.around.device, dtype))
                 keys.narrow(2, start, box.area).copy_(self.step.tokens(self.step.key, x))
                 values.narrow(2, start, box.area).copy_(self.step.tokens(self.step.value, x))
                 start += box.area
         return keys, values
 
 
-def _normalisation(norm: torch.nn.GroupNorm, stage: Stage, around: Surroundings) -> Normalisation:
+def normalisation_of(norm: torch.nn.GroupNorm | None, stage: Stage, around: Surroundings) -> Normalisation | None:
+    """A norm with the statistics of the stage before it, if there is one."""
+    if norm is None:
+        return None
     if stage.statistics is None:
         raise ValueError("a pass that normalises needs the statistics of the map before it")
     return Normalisation.of(norm, stage.statistics, around.device)
