@@ -133,6 +133,33 @@ class Settings(BaseModel):
         "a data URL.",
     )
 
+    vae: str = Field(
+        "auto",
+        label="VAE in tiles",
+        choices=("auto", "on", "off"),
+        help="Decode and encode in tiles, with the same result: auto, where the whole picture would not fit in memory.",
+    )
+    vae_tile: int = Field(
+        512,
+        label="VAE tile size",
+        ge=64,
+        le=4096,
+        step=64,
+        help="Side of a VAE tile in pixels: smaller needs less memory. The picture stays the same.",
+    )
+    vae_mode: str = Field(
+        "exact",
+        label="VAE mode",
+        choices=("exact", "fast"),
+        help="exact: as if not tiled. fast: less main memory, colours and contrast a little off.",
+    )
+    wrap: str = Field(
+        "off",
+        label="Wrap",
+        choices=("off", "horizontal", "vertical", "both"),
+        help="Opposite edges of the picture meet: horizontal for 360-degree panoramas, both for textures.",
+    )
+
     class Config:
         """Nothing that is not declared, and no change after the check."""
 
@@ -197,7 +224,7 @@ class Settings(BaseModel):
     @property
     def wraps_per_axis(self) -> tuple[bool, bool]:
         """Whether the picture is closed on itself on the (vertical, horizontal) axis."""
-        return False, False
+        return self.wrap in ("vertical", "both"), self.wrap in ("horizontal", "both")
 
 
 def option(name: str) -> Any:

@@ -6,7 +6,7 @@ the statistics of all tiles are merged (ScaleCrafter, appendix A.3); attention g
 
 from lib_instantas.vae.network import UnsupportedAutoencoder
 from lib_instantas.vae.options import Interrupted, Options, Recovery
-from lib_instantas.vae.tiled import TiledCoder, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.tiled import TiledCoder, replaced_forward, tiled, tiled_decoder, tiled_encoder
 
 __all__ = [
     "Interrupted",
@@ -14,6 +14,7 @@ __all__ = [
     "Recovery",
     "TiledCoder",
     "UnsupportedAutoencoder",
+    "replaced_forward",
     "tiled",
     "tiled_decoder",
     "tiled_encoder",

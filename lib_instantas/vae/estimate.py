@@ -30,3 +30,23 @@ def stage_bytes(passes: Sequence[Pass | Sweep], size: Size, itemsize: int) -> in
             skip = 0
         main = output
     return peak
+
+
+def untiled_bytes(passes: Sequence[Pass], size: Size, in_channels: int, itemsize: int) -> int:
+    """About what the untiled network has on the device at its peak, in bytes for one picture, weights apart.
+
+    A norm and an activation each make a copy of their input before the convolution makes its output; the input itself
+    stays as the residual. The workspace of the convolutions is not counted.
+    """
+    peak, channels, held = 0, in_channels, 0
+    for step in passes:
+        before = channels * size[0] * size[1]
+        size, channels = step.out_size(size), step.channels
+        after = channels * size[0] * size[1]
+        if isinstance(step, Convolution) and step.branch is not None:
+            held = before
+        copies = 0 if step.norm is None else 2
+        peak = max(peak, (1 + copies) * before + after if held in (0, before) else held + copies * before + after)
+        if isinstance(step, Convolution) and step.join:
+            held = 0
+    return peak * itemsize

@@ -58,12 +58,12 @@ def tiled(autoencoder: Any, options: Options | None = None) -> Iterator[Recovery
         tiled_encoder(autoencoder.encoder, options),
     )
     encoder.recovery = decoder.recovery
-    with _forward(autoencoder.decoder, decoder), _forward(autoencoder.encoder, encoder):
+    with replaced_forward(autoencoder.decoder, decoder), replaced_forward(autoencoder.encoder, encoder):
         yield decoder.recovery
 
 
 @contextmanager
-def _forward(module: nn.Module, stand_in: Callable[..., Tensor]) -> Iterator[None]:
+def replaced_forward(module: nn.Module, stand_in: Callable[..., Tensor]) -> Iterator[None]:
     """Replace `forward` of one instance, and put back what the instance itself had."""
     own = module.__dict__.get("forward")
     module.forward = stand_in  # type: ignore[method-assign]

@@ -45,6 +45,7 @@ class Report:
 
     settings: Settings
     passes: dict[str, PassReport] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def begin(self, name: str, work: PassReport) -> None:
         """A sampling run begins; a first pass begins a new picture."""
@@ -60,7 +61,8 @@ class Report:
     def done(self) -> str:
         """In words what was done, or why nothing was."""
         count = len(self.settings.region_setup.active)
-        return self._tiles_done + (f", {count} region{'s' * (count > 1)}" if count else "")
+        regions = [f"{count} region{'s' * (count > 1)}"] if count else []
+        return ", ".join([self._tiles_done, *regions, *(f"{name} {text}" for name, text in self.notes.items())])
 
     @property
     def _tiles_done(self) -> str:

@@ -16,6 +16,7 @@ from lib_instantas.hosts.webui.report import attach_report, detach_report
 from lib_instantas.hosts.webui.sizes import apply_own_size, cropped, exact_size, forget_own_size, slack_of
 from lib_instantas.hosts.webui.stopping import stop_generation
 from lib_instantas.hosts.webui.style import align_noise, check_style_alignment
+from lib_instantas.hosts.webui.vae import attach_tiled_vae, detach_tiled_vae
 from lib_instantas.methods import check_method
 from lib_instantas.settings import Settings, SettingsError
 
@@ -101,6 +102,7 @@ class InstantASScript(scripts.Script):
 
     def _prepare(self, p: Any, settings: Settings) -> None:
         if not settings.enabled:
+            detach_tiled_vae(p)
             if detach_report(p):
                 forget_own_size(p)
             return
@@ -111,6 +113,7 @@ class InstantASScript(scripts.Script):
         check_style_alignment(settings)
         apply_own_size(p, settings)
         attach_report(p, settings)
+        attach_tiled_vae(p, settings)
 
 
 def settings_of(p: Any) -> Settings | None:

@@ -2,4 +2,8 @@
 
 from contextlib import nullcontext as autocast
 
-__all__ = ["autocast"]
+import torch
+
+device = cpu = torch.device("cpu")
+
+__all__ = ["autocast", "cpu", "device"]

@@ -65,6 +65,15 @@ def _sample(p: Processing, width: int, height: int) -> Tensor:
     return x
 
 
+class DecodedSamples(list):
+    already_decoded = True
+
+
+def decode_latent_batch(model: Any, batch: Tensor, target_device: Any, check_for_nans: bool) -> DecodedSamples:
+    """Pictures [3, H, W] in -1..1."""
+    return DecodedSamples(model.first_stage_model.decoder(latents[None])[0].to(target_device) for latents in batch)
+
+
 def create_infotext(p: Processing) -> str:
     generation_params = {"Steps": p.steps, "Size": f"{p.width}x{p.height}", **p.extra_generation_params}
     for key, value in generation_params.items():

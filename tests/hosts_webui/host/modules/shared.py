@@ -45,9 +45,15 @@ class Options:
         raise AttributeError(name)
 
 
-opts = Options(samples_format="png", img2img_fix_steps=False, batch_cond_uncond=True, upcast_attn=False)
-cmd_opts = SimpleNamespace(api_auth=None)
-state = SimpleNamespace(interrupted=False, skipped=False)
+opts = Options(
+    samples_format="png",
+    img2img_fix_steps=False,
+    sd_vae_decode_method="Full",
+    batch_cond_uncond=True,
+    upcast_attn=False,
+)
+cmd_opts = SimpleNamespace(api_auth=None, disable_console_progressbars=True)
+state = SimpleNamespace(interrupted=False, skipped=False, textinfo=None)
 sd_model: Any = None
 loaded_hypernetworks: list[Any] = []
 prompt_styles = SimpleNamespace(
