@@ -56,8 +56,13 @@ def open_clip_text() -> Config:
     return {"target": "ldm.modules.encoders.modules.FrozenOpenCLIPEmbedder", "params": params}
 
 
-def latent_diffusion(text: Config, parameterization: str = "eps", inpainting: bool = False) -> Config:
-    """SD 1 and SD 2: one class, told apart by the text encoder and by what is predicted."""
+def latent_diffusion(
+    text: Config, parameterization: str = "eps", inpainting: bool = False, deep: bool = False
+) -> Config:
+    """SD 1 and SD 2: one class, told apart by the text encoder and by what is predicted.
+
+    `deep` has as many blocks as the real one, which adapters count on.
+    """
     kind = "LatentInpaintDiffusion" if inpainting else "LatentDiffusion"
     wide = {"image_size": 32, "use_linear_in_transformer": "OpenCLIP" in text["target"]}
     params: Config = {"linear_start": 0.00085, "linear_end": 0.012, "num_timesteps_cond": 1, "timesteps": 1000}
@@ -66,7 +71,9 @@ def latent_diffusion(text: Config, parameterization: str = "eps", inpainting: bo
     params |= {"monitor": "val/loss_simple_ema", "scale_factor": 0.18215, "parameterization": parameterization}
     if inpainting:
         params["finetune_keys"] = None
-    channels = {"in_channels": 9} if inpainting else {}
+    channels: Config = {"in_channels": 9} if inpainting else {}
+    if deep:
+        channels |= {"num_res_blocks": 2, "channel_mult": [1, 2, 4, 4]}
     params["unet_config"] = unet("ldm.modules.diffusionmodules.openaimodel.UNetModel", **channels, **wide)
     params["first_stage_config"] = autoencoder("ldm.models.autoencoder.AutoencoderKL")
     params["cond_stage_config"] = text
@@ -115,6 +122,7 @@ def all_shapes(text_encoder: Path) -> dict[str, Config]:
     """Every checkpoint of the live tests by name."""
     return {
         "sd1": latent_diffusion(clip_text(text_encoder)),
+        "sd1-deep": latent_diffusion(clip_text(text_encoder), deep=True),
         "sd1-second": latent_diffusion(clip_text(text_encoder)),
         "sd1-inpainting": latent_diffusion(clip_text(text_encoder), inpainting=True),
         "sd2": latent_diffusion(open_clip_text()),

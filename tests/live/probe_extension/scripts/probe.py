@@ -45,10 +45,17 @@ class UNetWatch:
         self.at = 0
         self.action = ""
         self.handle: Any = None
+        self.hints: list[list[float]] = []
+        torch.nn.modules.module.register_module_forward_pre_hook(self._note_hint)
+
+    def _note_hint(self, module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        """The first pixel's red and green, and the height and width, of each hint a T2I adapter is given."""
+        if type(module).__name__ == "Adapter":
+            self.hints += [[float(row[0, 0, 0]), float(row[1, 0, 0]), *row.shape[-2:]] for row in inputs[0]]
 
     def start(self, at: int, action: str) -> None:
         self.stop()
-        self.sizes, self.at, self.action = [], at, action
+        self.sizes, self.hints, self.at, self.action = [], [], at, action
         self.handle = shared.sd_model.model.diffusion_model.register_forward_pre_hook(self)
 
     def stop(self) -> None:
@@ -111,6 +118,12 @@ def predicted() -> list[Any]:
     return list(remembered_prediction[0].tolist())
 
 
+def hints() -> list[list[float]]:
+    """The hints of the adapter calls since `begin`."""
+    watch.stop()
+    return watch.hints
+
+
 def remember() -> None:
     """Keep every watched attribute."""
     remembered.clear()
@@ -134,7 +147,13 @@ def leftovers() -> dict[str, int]:
 def add_routes(_: Any, app: FastAPI) -> None:
     for path, endpoint in (("begin", begin), ("remember", remember)):
         app.add_api_route(f"/test/{path}", endpoint, methods=["POST"])
-    for path, endpoint in (("seen", seen), ("changed", changed), ("leftovers", leftovers), ("predicted", predicted)):
+    for path, endpoint in (
+        ("seen", seen),
+        ("hints", hints),
+        ("changed", changed),
+        ("leftovers", leftovers),
+        ("predicted", predicted),
+    ):
         app.add_api_route(f"/test/{path}", endpoint, methods=["GET"])
 
 

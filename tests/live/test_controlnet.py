@@ -1,0 +1,125 @@
+"""With ControlNet beside it, where it is installed: each unit's hint goes with the tile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from client import Client, encoded
+from conftest import EXTENSION, PROBE
+from infotexts import done
+from PIL import Image
+from safetensors.torch import save_file
+from webui import WebUI, home
+
+ON = {"enabled": True, "fit": "native", "schedule": "cyclic", "gamma": 0.0, "tile": 128}
+SIZE = 320, 192
+
+
+def controlnet_home() -> Path:
+    """Where the neighbour's extension lies: CONTROLNET_DIR, or its usual place in the WebUI."""
+    return Path(os.environ.get("CONTROLNET_DIR", home() / "extensions" / "sd-webui-controlnet")).expanduser()
+
+
+def tiny_adapter() -> dict[str, torch.Tensor]:
+    """The weights of a T2I adapter for a UNet of 32, 64, 128 and 128 channels, from a colour hint."""
+    torch.manual_seed(0)
+    channels = [32, 64, 128, 128]
+    weights = {"conv_in.weight": torch.randn(32, 192, 3, 3) * 0.02, "conv_in.bias": torch.zeros(32)}
+    for index, (level, part) in enumerate((level, part) for level in range(4) for part in range(2)):
+        wide = channels[level]
+        weights |= {f"body.{index}.block1.weight": torch.randn(wide, wide, 3, 3) * 0.02}
+        weights |= {f"body.{index}.block2.weight": torch.randn(wide, wide, 1, 1) * 0.02}
+        weights |= {f"body.{index}.block{block}.bias": torch.zeros(wide) for block in (1, 2)}
+        if level and not part and channels[level - 1] != wide:
+            weights |= {f"body.{index}.in_conv.weight": torch.randn(wide, channels[level - 1], 1, 1) * 0.1}
+            weights |= {f"body.{index}.in_conv.bias": torch.zeros(wide)}
+    return weights
+
+
+@pytest.fixture(scope="module")
+def client(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    if not (controlnet_home() / "scripts" / "hook.py").exists():
+        pytest.skip(f"no ControlNet in {controlnet_home()}: set CONTROLNET_DIR to the folder of its extension")
+    data = tmp_path_factory.mktemp("controlnet")
+    adapters = data / "models" / "ControlNet"
+    adapters.mkdir(parents=True)
+    save_file(tiny_adapter(), str(adapters / "t2iadapter_tiny.safetensors"))
+    extensions = {"instantas": EXTENSION, "probe": PROBE, "a-controlnet": controlnet_home()}
+    webui = WebUI(data, extensions, models)
+    try:
+        webui.start()
+        yield webui.client
+    finally:
+        webui.stop()
+
+
+def place_picture(size: tuple[int, int] = SIZE) -> Image.Image:
+    """Each pixel's colour says where it is: red across, green down, blue none."""
+    across, down = np.meshgrid(np.arange(size[0]) * 255 / size[0], np.arange(size[1]) * 255 / size[1])
+    return Image.fromarray(np.stack([across, down, np.zeros_like(across)], axis=-1).round().astype(np.uint8))
+
+
+def request(picture: Image.Image) -> dict[str, Any]:
+    unit = {"enabled": True, "image": encoded(picture), "module": "none", "model": "t2iadapter_tiny"}
+    return {"override_settings": {"sd_model_checkpoint": "sd1-deep.safetensors"}, "unit": unit, "steps": 1}
+
+
+def make(client: Client, settings: dict | None, picture: Image.Image, **fields: Any) -> Any:
+    wanted = request(picture) | fields
+    scripts = {"ControlNet": {"args": [wanted.pop("unit")]}}
+    if settings is not None:
+        scripts["InstantAS"] = {"args": [settings]}
+    return client.txt2img(None, **wanted, alwayson_scripts=scripts)
+
+
+def places(seen: list, size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """Left, top, width and height of each hint that the adapter was given, read from its colours."""
+    return [(round(red * size[0]), round(green * size[1]), width, height) for red, green, height, width in seen]
+
+
+def test_each_tile_gets_its_part_of_the_hint(client: Client) -> None:
+    make(client, None, place_picture(), width=64, height=64)
+    client.post("/test/begin")
+    made = make(client, ON, place_picture())
+    hints = places(client.get("/test/hints"), SIZE)
+    assert done(made).startswith("6 tiles of 128x128")
+    expected = [(x, y, 128, 128) for y in (0, 64) for x in (0, 128, 192)]
+    assert sorted(hints) == sorted(expected)
+
+
+def test_tiles_in_one_batch_get_a_row_of_hints_each(client: Client) -> None:
+    one_by_one = make(client, ON | {"tile_batch": 1}, place_picture())
+    together = make(client, ON | {"tile_batch": 6}, place_picture())
+    assert np.abs(one_by_one.pixels.astype(int) - together.pixels).mean() < 1
+
+
+def test_the_hint_matters_and_is_restored(client: Client) -> None:
+    with_hint = make(client, ON, place_picture())
+    without = make(client, ON, Image.new("RGB", SIZE))
+    untiled = make(client, None, place_picture())
+    assert not np.array_equal(with_hint.pixels, without.pixels)
+    assert np.array_equal(untiled.pixels, make(client, None, place_picture()).pixels)
+    assert np.array_equal(with_hint.pixels, make(client, ON, place_picture()).pixels)
+
+
+def test_both_passes_of_hires_fix_have_the_hint_of_their_size(client: Client) -> None:
+    hires = {"enable_hr": True, "hr_scale": 2, "hr_upscaler": "Latent", "denoising_strength": 0.5}
+    client.post("/test/begin")
+    make(client, ON, place_picture(), **hires, hr_second_pass_steps=1)
+    seen = client.get("/test/hints")
+    first, second = places(seen[:6], SIZE), places(seen[6:], (640, 384))
+    assert {(x, y) for x, y, _, _ in first} == {(x, y) for y in (0, 64) for x in (0, 128, 192)}
+    assert {(x, y) for x, y, _, _ in second} == {(x, y) for y in (0, 128, 256) for x in (0, 128, 256, 384, 512)}
+
+
+def test_an_own_size_reaches_controlnet(client: Client) -> None:
+    client.post("/test/begin")
+    made = make(client, ON | {"width": 333, "height": 187}, place_picture((336, 192)))
+    assert made.images[0].size == (333, 187)
+    assert {hint[2:] for hint in places(client.get("/test/hints"), (336, 192))} == {(128, 128)}
