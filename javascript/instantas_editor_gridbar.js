@@ -91,7 +91,8 @@
             const plan = this.stage.plan;
             if (!plan) return;
             const {tiles} = editor.grid.at(plan, view.step);
-            this.note.textContent = tiles === 1 ? "fits one tile" : `${tiles} tiles per step`;
+            const whose = this.links.targets.length > 1 ? `, as set in ${this.links.target.label}` : "";
+            this.note.textContent = (tiles === 1 ? "fits one tile" : `${tiles} tiles per step`) + whose;
         }
 
         /** Ask the planner anew if anything that it depends on has changed, once it stands still for a moment. */

@@ -98,7 +98,8 @@
             const root = this.field("enabled", target);
             const inTitle = root && byId(`${root.id}-visible-checkbox`);
             if (!inTitle) return write(root, true);
-            if (!inTitle.checked) inTitle.click();
+            root.querySelector(".label-wrap:not(.open)")?.click();
+            setTimeout(() => inTitle.checked || inTitle.click());
             return true;
         }
 

@@ -96,10 +96,14 @@
         const {width, height} = raster;
         const {data} = pen(raster).getImageData(0, 0, width, height);
         let [left, top, right, bottom] = [width, height, -1, -1];
-        for (let i = 3, pixel = 0; i < data.length; i += 4, pixel++) {
-            if (data[i] < FAINT) continue;
-            const [x, y] = [pixel % width, Math.floor(pixel / width)];
-            [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
+        for (let y = 0, i = 3; y < height; y++) {
+            for (let x = 0; x < width; x++, i += 4) {
+                if (data[i] < FAINT) continue;
+                left = Math.min(left, x);
+                right = Math.max(right, x);
+                top = Math.min(top, y);
+                bottom = y;
+            }
         }
         if (right < 0) return null;
         return {x: left / width, y: top / height, width: (right + 1 - left) / width, height: (bottom + 1 - top) / height};

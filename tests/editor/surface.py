@@ -7,6 +7,9 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
+PATIENCE = 60_000
+"""Milliseconds until something that does not happen counts as broken, on a machine that is busy with other things."""
+
 Point = tuple[float, float]
 """(x, y) in fractions of the canvas."""
 
@@ -21,7 +24,8 @@ class Surface:
         self.foreign: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._note(request.url))
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
 
     def _note(self, url: str) -> None:
         if not url.startswith((self.address, "data:", "blob:")):
