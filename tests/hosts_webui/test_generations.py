@@ -57,6 +57,25 @@ def test_a_batch_equals_single_pictures(make: Any) -> None:
         assert all(torch.equal(a, b.latents[0]) for a, b in zip(batch.latents, singles, strict=True))
 
 
+@pytest.mark.parametrize("schedule", ["golden", "cyclic", "random"])
+@pytest.mark.parametrize("in_one_call", [True, False])
+def test_pictures_made_at_once_equal_single_pictures(
+    make: Any, monkeypatch: pytest.MonkeyPatch, schedule: str, in_one_call: bool
+) -> None:
+    monkeypatch.setitem(shared.opts.data, "batch_cond_uncond", in_one_call)
+    settings = {"enabled": True, "schedule": schedule}
+    at_once = process_images(make(settings, batch_size=3))
+    singles = [process_images(make(settings, seed=5 + i)) for i in range(3)]
+    assert all(torch.allclose(a, b.latents[0], atol=1e-4) for a, b in zip(at_once.latents, singles, strict=True))
+
+
+def test_each_row_goes_to_the_tiles_of_its_own_picture(make: Any, model: Any) -> None:
+    """Two prompts joined by AND for each of three pictures, whose random tiles stand in three places."""
+    process_images(make({"enabled": True, "schedule": "random"}, batch_size=3, conditions=2))
+    assert {shape[0] for shape in model.inputs} == {3}  # two conditional rows and an unconditional one of a picture
+    assert len(model.inputs) == 3 * 8 * 3
+
+
 def test_conditions_one_by_one_share_one_plan(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     together = process_images(make(ON))
     monkeypatch.setitem(shared.opts.data, "batch_cond_uncond", False)

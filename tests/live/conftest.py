@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,15 +30,30 @@ def webui_home() -> Path:
 
 
 @pytest.fixture(scope="session")
-def models(webui_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    text_encoder = write_text_encoder(tmp_path_factory.mktemp("text") / "encoder")
-    for name, config in all_shapes(text_encoder).items():
+def models(webui_home: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoints, kept between runs for as long as what they are made from stays the same."""
+    sources = [HERE / name for name in ("shapes.py", "text_encoder.py", "make_checkpoints.py")]
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    kept = Path(request.config.cache.mkdir("live-checkpoints")) / digest
+    if not kept.exists():
+        _make_checkpoints(webui_home, kept, tmp_path_factory.mktemp("made") / digest)
+    return kept
+
+
+def _make_checkpoints(webui_home: Path, kept: Path, folder: Path) -> None:
+    text_encoder = write_text_encoder(folder / "text")
+    for name, config in all_shapes(kept / "text").items():
         (folder / f"{name}.yaml").write_text(json.dumps(config), "utf-8")
-    command = [python_of(webui_home), str(HERE / "make_checkpoints.py"), str(webui_home), str(folder)]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    command = [
+        python_of(webui_home),
+        str(HERE / "make_checkpoints.py"),
+        str(webui_home),
+        str(folder),
+        str(text_encoder),
+    ]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert made.returncode == 0, made.stderr[-4000:]
-    return folder
+    shutil.move(folder, kept)
 
 
 def _running(data: Path, models: Path, extensions: dict[str, Path]) -> Iterator[WebUI]:

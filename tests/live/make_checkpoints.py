@@ -1,6 +1,6 @@
 """Fill the model shapes with random weights. Runs in the WebUI's own Python: its model classes name the weights.
 
-    python make_checkpoints.py WEBUI_DIR MODELS_DIR
+    python make_checkpoints.py WEBUI_DIR MODELS_DIR TEXT_ENCODER_DIR
 
 MODELS_DIR holds `NAME.yaml` files; a `NAME.safetensors` is written beside each.
 """
@@ -21,10 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from open_clip_architecture import register_architecture
 
 
-def offline_text_encoders() -> None:
-    """Let the model classes of this process build text encoders from a configuration, without any weights."""
-    clip = transformers.CLIPTextModel
-    clip.from_pretrained = lambda version, **_: clip(transformers.CLIPTextConfig.from_pretrained(version))
+def offline_text_encoders(folder: Path) -> None:
+    """Let the model classes of this process build text encoders from the configuration in `folder`, without weights."""
+    clip, tokenizer = transformers.CLIPTextModel, transformers.CLIPTokenizer
+    load = tokenizer.from_pretrained
+    clip.from_pretrained = lambda version, **_: clip(transformers.CLIPTextConfig.from_pretrained(folder))
+    tokenizer.from_pretrained = lambda version, **_: load(folder)
     build = open_clip.create_model_and_transforms
     open_clip.create_model_and_transforms = lambda arch, device=None, pretrained=None: build(arch, device=device)
 
@@ -57,15 +59,15 @@ def write_checkpoint(config: Path, seed: int) -> None:
     save_file(weights, str(config.with_suffix(".safetensors")))
 
 
-def main(webui: Path, models: Path) -> None:
+def main(webui: Path, models: Path, text_encoder: Path) -> None:
     """Make every checkpoint that has a configuration and no weights yet."""
     for repository in ("stable-diffusion-stability-ai", "generative-models", "k-diffusion"):
         sys.path.insert(0, str(webui / "repositories" / repository))
     register_architecture()
-    offline_text_encoders()
+    offline_text_encoders(text_encoder)
     for seed, config in enumerate(sorted(models.glob("*.yaml"))):
         write_checkpoint(config, seed)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:4]))

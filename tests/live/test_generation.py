@@ -82,9 +82,12 @@ def test_a_batch_of_three_equals_three_single_pictures(client: Client, sampler: 
     assert differences == [0, 0, 0]
 
 
-def test_three_pictures_at_once_equal_three_single_pictures(client: Client) -> None:
-    three = client.txt2img(ON, sampler_name="DPM++ 2M SDE", batch_size=3)
-    singles = [client.txt2img(ON, sampler_name="DPM++ 2M SDE", seed=5 + i) for i in range(3)]
+@pytest.mark.parametrize("schedule", ["golden", "random"])
+def test_three_pictures_at_once_equal_three_single_pictures(client: Client, schedule: str) -> None:
+    settings = {"enabled": True, "schedule": schedule}
+    fields = {"sampler_name": "DPM++ 2M SDE", "prompt": "a cat AND a dog", "steps": 3}
+    three = client.txt2img(settings, **fields, batch_size=3)
+    singles = [client.txt2img(settings, **fields, seed=5 + i) for i in range(3)]
     assert all(difference(a, b.images[0]) < ROUNDING for a, b in zip(three.images[-3:], singles, strict=True))
 
 

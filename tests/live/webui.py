@@ -13,7 +13,7 @@ from pathlib import Path
 
 from client import Client
 
-START_TIMEOUT = 180
+START_TIMEOUT = 400
 CREDENTIALS = ("live", "test-pass")
 
 CONFIG = {

@@ -18,14 +18,17 @@ from lib_instantas.tiling import Size
 
 @dataclass(frozen=True)
 class Run:
-    """One sampling run of one sampler: `canvas` in latent pixels, `denoiser` the host's CFGDenoiser."""
+    """One sampling run of one sampler: `canvas` in latent pixels, `denoiser` the host's CFGDenoiser.
+
+    `seeds` are those of the pictures of the batch.
+    """
 
     p: Any
     denoiser: Any
     settings: Settings
     canvas: Size
     native: int
-    seed: int
+    seeds: tuple[int, ...]
 
     @property
     def is_hires_pass(self) -> bool:

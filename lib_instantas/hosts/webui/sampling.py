@@ -17,6 +17,7 @@ from torch import Tensor
 from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.hosts.webui.native import native_side
 from lib_instantas.hosts.webui.parts import Run, parts_for
+from lib_instantas.hosts.webui.pictures import PictureByPicture, have_equal_plans
 from lib_instantas.hosts.webui.report import FIRST_PASS, HIRES_PASS, PassReport, report_of
 from lib_instantas.hosts.webui.stopping import raiser
 from lib_instantas.methods import Direct, Method, Request, make_method
@@ -34,37 +35,47 @@ class TiledModel:
     def __init__(self, run: Run, forward: Callable[..., Tensor], evaluation: int) -> None:
         self.run = run
         self.original = forward
-        self.method = method_for(run)
+        methods = [method_for(run, seed) for seed in run.seeds]
+        self.method = methods[0]
         self.parts = parts_for(run)
         self.report = _begin_report(run, self.method, evaluation)
-        self.denoiser = TiledDenoiser(
-            forward,
-            self.method,
-            tile_batch=run.settings.tile_batch,
-            around=[part.around for part in self.parts],
-            before_batch=stop_if_asked,
-        )
-        self.denoiser.evaluation = evaluation
+        self.denoisers = [self._denoiser(method, evaluation) for method in _without_repetition(methods)]
+        self.pictures = PictureByPicture(self.denoisers) if len(self.denoisers) > 1 else None
+
+    def _denoiser(self, method: Method, evaluation: int) -> TiledDenoiser:
+        around = [part.around for part in self.parts]
+        batch = self.run.settings.tile_batch
+        denoiser = TiledDenoiser(self.original, method, tile_batch=batch, around=around, before_batch=stop_if_asked)
+        denoiser.evaluation = evaluation
+        return denoiser
+
+    def next_evaluation(self) -> None:
+        """The sampler has gone on to its next evaluation."""
+        for denoiser in self.denoisers:
+            denoiser.next_evaluation()
 
     def __call__(self, x: Tensor, sigma: Tensor, **conditioning: Any) -> Tensor:
         """The prediction for the whole canvas."""
-        return self.denoiser(x, sigma, **conditioning)
+        ask = self.pictures or self.denoisers[0]
+        return ask(x, sigma, **conditioning)
 
     def before_evaluation(self, params: Any) -> None:
         """Count the tiles of the evaluation that begins, and let the parts prepare for it."""
+        if self.pictures is not None:
+            self.pictures.before_evaluation(params)
         if self.report is not None:
-            self.report.count(self.method.plan(self.denoiser.evaluation))
+            self.report.count(self.method.plan(self.denoisers[0].evaluation))
         for part in self.parts:
             part.before_evaluation(params)
 
 
-def method_for(run: Run) -> Method:
-    """The method that the settings name, for this run's canvas, model and picture.
+def method_for(run: Run, seed: int) -> Method:
+    """The method that the settings name, for this run's canvas and model and the picture with this seed.
 
     A canvas that fits one tile, and is not closed on itself, is left to the host: no picture changes for nothing.
     """
     steps = run.denoiser.total_steps or 1
-    method = make_method(Request(run.canvas, run.native, run.settings, run.seed, steps))
+    method = make_method(Request(run.canvas, run.native, run.settings, seed, steps))
     fits_one_tile = len(method.plan(0).tiles) == 1 and not any(run.settings.wraps_per_axis)
     return Direct(run.canvas) if fits_one_tile else method
 
@@ -98,7 +109,7 @@ def before_evaluation(params: Any, settings_of: SettingsOf) -> None:
 def _advance(params: Any, wrapper: Any, settings: Settings) -> None:
     denoiser, hooked = params.denoiser, vars(wrapper).get("forward")
     if isinstance(hooked, TiledModel) and denoiser.step > 0:
-        hooked.denoiser.next_evaluation()
+        hooked.next_evaluation()
     else:
         forward = hooked.original if isinstance(hooked, TiledModel) else wrapper.forward
         hooked = TiledModel(_run_for(params, settings), forward, denoiser.step)
@@ -109,13 +120,17 @@ def _advance(params: Any, wrapper: Any, settings: Settings) -> None:
 def _run_for(params: Any, settings: Settings) -> Run:
     p = params.denoiser.p
     canvas = int(params.x.shape[-2]), int(params.x.shape[-1])
-    return Run(p, params.denoiser, settings, canvas, native_side(shared.sd_model), _seed_of(p))
+    return Run(p, params.denoiser, settings, canvas, native_side(shared.sd_model), _seeds_of(p))
 
 
-def _seed_of(p: Any) -> int:
-    """The seed of the first picture of the batch: all pictures of a batch share their tiles."""
-    seeds = getattr(p, "seeds", None) or getattr(p, "all_seeds", None) or [0]
-    return int(seeds[0])
+def _seeds_of(p: Any) -> tuple[int, ...]:
+    """The seeds of the pictures of the batch."""
+    return tuple(int(seed) for seed in getattr(p, "seeds", None) or getattr(p, "all_seeds", None) or [0])
+
+
+def _without_repetition(methods: list[Method]) -> list[Method]:
+    """One method where all pictures have their tiles in the same places, else one for each picture."""
+    return methods[:1] if have_equal_plans(methods) else methods
 
 
 def _begin_report(run: Run, method: Method, evaluation: int) -> PassReport | None:

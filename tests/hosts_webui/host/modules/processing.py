@@ -23,6 +23,8 @@ class Processing:
     steps: int = 3
     seed: int = 5
     n_iter: int = 1
+    batch_size: int = 1
+    conditions: int = 1
     sampler_name: str = "Euler"
     enable_hr: bool = False
     hr_scale: float = 2.0
@@ -51,14 +53,16 @@ class Processing:
 def _sample(p: Processing, width: int, height: int) -> Tensor:
     """Euler steps from seeded noise; an interrupt ends them early."""
     if not (p.is_img2img and hasattr(p, "denoiser")):
-        p.denoiser = CFGDenoiser(p, p.steps)  # img2img makes its sampler once, for all pictures of a batch
+        # img2img makes its sampler once, for all pictures of a batch
+        p.denoiser = CFGDenoiser(p, p.steps, [p.conditions] * p.batch_size)
     p.denoiser.step = 0
-    x = torch.randn(1, 4, height // 8, width // 8, generator=torch.Generator().manual_seed(p.seeds[0])) * 10
+    shape = 1, 4, height // 8, width // 8
+    x = torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 10 for seed in p.seeds])
     text = torch.linspace(0, 1, 77 * 8).reshape(1, 77, 8)
     image_cond = torch.zeros(1, 5, 1, 1) if p.image_cond is None else p.image_cond
     for sigma in torch.linspace(10, 1, p.steps):
         try:
-            denoised = p.denoiser(x, sigma.reshape(1), text, text * 0.5, image_cond)
+            denoised = p.denoiser(x, sigma.reshape(1), text, image_cond)
         except InterruptedException:
             break
         x = denoised + (x - denoised) * 0.5
@@ -84,16 +88,17 @@ def create_infotext(p: Processing) -> str:
 
 def process_images(p: Processing) -> SimpleNamespace:
     """Pictures whose three channels are the first latent channels, eight pixels to a latent."""
-    p.all_seeds = [p.seed + i for i in range(p.n_iter)]
+    p.all_seeds = [p.seed + i for i in range(p.n_iter * p.batch_size)]
     p.scripts.call("process", p)
     images, infotexts, latents = [], [], []
     for iteration in range(p.n_iter):
-        p.seeds = p.all_seeds[iteration : iteration + 1]
-        latents.append(p.sample())
-        result = SimpleNamespace(image=_picture(latents[-1]))
-        p.scripts.call("postprocess_image", p, result)
-        images.append(result.image)
-        infotexts.append(create_infotext(p))
+        p.seeds = p.all_seeds[iteration * p.batch_size : (iteration + 1) * p.batch_size]
+        for sample in p.sample().split(1):
+            latents.append(sample)
+            result = SimpleNamespace(image=_picture(sample))
+            p.scripts.call("postprocess_image", p, result)
+            images.append(result.image)
+            infotexts.append(create_infotext(p))
     processed = SimpleNamespace(images=images, infotexts=infotexts, latents=latents, width=p.width, height=p.height)
     p.scripts.call("postprocess", p, processed)
     return processed
