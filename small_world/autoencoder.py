@@ -1,7 +1,8 @@
 """KL autoencoder in the layout of Stable Diffusion 1.x: factor 8, 4 latent channels.
 
-Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", sections 3.1 and G. Weights are named as
-in such files, without their prefix `first_stage_model.`. Pictures are [B, 3, H, W] in -1..1, latents [B, 4, H/8, W/8].
+Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", sections 3.1 and G. Weights are
+named as in such files, without their prefix `first_stage_model.`. Pictures are [B, 3, H, W] in -1..1, latents
+[B, 4, H/8, W/8].
 """
 
 import torch
@@ -17,6 +18,7 @@ MULTIPLES = (1, 1, 1, 1)
 BLOCKS = 0
 """Blocks per level of the encoder; the decoder has one more."""
 LATENT = 4
+GAIN = 1.05
 
 
 class ResnetBlock(nn.Module):
@@ -138,7 +140,8 @@ class Autoencoder(nn.Module):
         assert self.quant_conv.bias is not None
         # Noise of 0.1 at first: a unit Gaussian would drown the latents before they carry anything.
         nn.init.constant_(self.quant_conv.bias[LATENT:], -4.6)
-        _pass_through(self)
+        with torch.no_grad():
+            _pass_through(self)
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance of the latent, each [B, 4, h, w]."""
@@ -163,12 +166,32 @@ class Autoencoder(nn.Module):
 
 
 def _pass_through(model: Autoencoder) -> None:
-    """Begin as a nearly linear map that keeps colours: resampling copies channels, the rest keeps the variance."""
-    for module in model.modules():
-        if isinstance(module, ConvIn):
-            nn.init.dirac_(module.conv.weight)
-            module.conv.bias.data.zero_()
-    for conv in (model.encoder.conv_in, model.encoder.conv_out, model.decoder.conv_in, model.decoder.conv_out):
-        nn.init.normal_(conv.weight, std=(conv.in_channels * 9) ** -0.5)
+    """Begin with latents that are the mean colours of 8x8 pixels, and a decoder that shows them, blurred.
+
+    Each group of the normalisations has three channels: a colour c (or its negative) and two anchors, K and -K.
+    Normalised, all three are shifted by the picture's mean colour alike; because silu(x) - silu(-x) = x, the sum over
+    a positive and a negative group of silu(c) - silu(K) - silu(-K) undoes shift and curve, up to the factor GAIN.
+    """
+    average = torch.zeros(3, 3)
+    average[:2, :2] = 0.25
+    smooth = torch.outer(torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0.25, 0.5, 0.25]))
+    for kernel, levels in ((average, model.encoder.down), (smooth, model.decoder.up)):
+        for conv in (module.conv for module in levels.modules() if isinstance(module, ConvIn)):
+            conv.weight.copy_(torch.eye(BASE)[:, :, None, None] * kernel)
+            conv.bias.zero_()
+    for conv in (model.encoder.conv_in, model.decoder.conv_in):
+        nn.init.normal_(conv.weight, std=0.02)
+        conv.bias[::3] = 0
+        for group in range(30):
+            conv.weight[3 * group] = 0
+            conv.weight[3 * group, group % 3, 1, 1] = (-1.0) ** (group // 3)
+    for conv in (model.encoder.conv_out, model.decoder.conv_out):
+        nn.init.normal_(conv.weight, std=0.02)
+        conv.weight[:3] = 0
+        conv.bias.zero_()
+        for group in range(30):
+            pattern = torch.tensor([1.0, -1.0, -1.0]) * (-1.0) ** (group // 3) * GAIN / 5
+            conv.weight[group % 3, 3 * group : 3 * group + 3, 1, 1] = pattern
     for conv in (model.quant_conv, model.post_quant_conv):
         nn.init.dirac_(conv.weight)
+        conv.bias[:LATENT] = 0

@@ -5,11 +5,11 @@ NAME.yaml           sizes of the networks, in the same release's format
 NAME/               tokenizer and text encoder config, as `CLIPTokenizer.from_pretrained` wants them
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -43,7 +43,7 @@ def save(model: Model, path: Path) -> None:
     config["architectures"] = ["CLIPTextModel"]
     for private in [name for name in config if name.startswith("_")]:
         del config[private]
-    (folder / "config.json").write_text(_json(config))
+    (folder / "config.json").write_text(json.dumps(config, indent=2, default=str))
     save_file(_weights(model), path, metadata={"format": "pt"})
     # A relative name: `install` writes the absolute one that the WebUI needs.
     path.with_suffix(".yaml").write_text(sizes_yaml(folder.name))
@@ -102,33 +102,3 @@ def sizes_yaml(text_folder: str) -> str:
 
 def _part(target: str, params: dict[str, Any]) -> dict[str, Any]:
     return {"target": target, "params": params}
-
-
-def _json(value: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(value, indent=2, default=str)
-
-
-@torch.no_grad()
-def paint(model: Model, captions: list[str], *, size: tuple[int, int] = (256, 256), seed: int = 0, steps: int = 20,
-          guidance: float = 4.0) -> Tensor:  # fmt: skip
-    """Return pictures [B, 3, H, W] in 0..1 that the model paints with DDIM, without any host: for looking and judging."""
-    from small_world.schedule import ddim
-    from small_world.train_unet import text_features
-
-    features = text_features(model.painter.text, model.tokenizer, [*captions, ""])
-    wanted, empty = features[:-1], features[-1:].expand(len(captions), -1, -1)
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(captions), 4, size[0] // 8, size[1] // 8, generator=generator).to(features.device)
-
-    def predict(x: Tensor, times: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16):
-            both = model.painter.unet(torch.cat([x, x]), torch.cat([times, times]), torch.cat([wanted, empty]))
-        with_text, without = both.float().chunk(2)
-        return without + guidance * (with_text - without)
-
-    latents = ddim(predict, noise, steps) / SCALE
-    return (
-        torch.cat([model.autoencoder.decode(part) for part in latents.split(4)]).float().mul(0.5).add(0.5).clamp(0, 1)
-    )

@@ -15,7 +15,7 @@ CHUNK = 250
 
 
 def scenes(folder: Path, count: int, side: int = 256, workers: int = 2) -> Path:
-    """Return the .npy file with pictures of `random_scene(0..count-1)`, [count, side, side, 3], drawing them if the folder lacks them."""
+    """Return the .npy file with pictures of `random_scene(0..count-1)`, [count, side, side, 3]; draw them if needed."""
     path = folder / f"scenes-{count}-{side}.npy"
     if not path.exists():
         part = path.with_suffix(".part")

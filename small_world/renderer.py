@@ -39,7 +39,7 @@ def render(scene: Scene, size: Size = (256, 256)) -> Picture:
 def centre_of(scene: Scene, size: Size = (256, 256)) -> tuple[float, float] | None:
     """Return what `render` would say of the thing's centre, without drawing."""
     _, spot = _layout(scene, size)
-    return spot and _centre(spot, scene)
+    return None if spot is None else _centre(spot, scene)
 
 
 def _centre(spot: Spot, scene: Scene) -> tuple[float, float]:

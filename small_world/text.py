@@ -5,6 +5,7 @@ caption is one token; other words fall apart into letters, as with any byte-pair
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -29,19 +30,16 @@ def _pieces(word: str, merges: dict[tuple[str, str], int]) -> list[str]:
     """Return what byte-pair encoding makes of a word: always the earliest merge that fits, until none does."""
     pieces = [*word[:-1], word[-1] + "</w>"]
     while True:
-        pairs = [pair for pair in zip(pieces, pieces[1:], strict=False) if pair in merges]
+        pairs = [pair for pair in pairwise(pieces) if pair in merges]
         if not pairs:
             return pieces
-        index = next(
-            i
-            for i, pair in enumerate(zip(pieces, pieces[1:], strict=False))
-            if pair == min(pairs, key=merges.__getitem__)
-        )
+        best = min(pairs, key=merges.__getitem__)
+        index = list(pairwise(pieces)).index(best)
         pieces[index : index + 2] = ["".join(pieces[index : index + 2])]
 
 
 def _merges(words: list[str]) -> list[tuple[str, str]]:
-    """Return merges in order, such that each word ends as one token: what is left of it is joined by new, later merges."""
+    """Return merges that make each word one token: what earlier merges leave of it is joined by new, later ones."""
     merges: dict[tuple[str, str], int] = {}
     for word in words:
         left, *rest = _pieces(word, merges)

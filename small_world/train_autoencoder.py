@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from small_world.autoencoder import Autoencoder
-from small_world.progress import Stage, on_workers
+from small_world.progress import Stage, channels_last, on_workers
 
 LOGGER = logging.getLogger(__name__)
 STD = 1 / 0.18215
 """Standard deviation of latents in Stable Diffusion 1.x, whose hosts multiply them by 0.18215."""
-RATE = 1e-3
+RATE = 2.5e-4
 LESSONS = ((0.75, 128, 4), (9.9, 256, 1))
 """Until which share of the time, side of the crops and rows. Small crops teach most for their price; whole pictures,
 last, teach the statistics that the normalisations depend on."""
@@ -23,7 +23,7 @@ last, teach the statistics that the normalisations depend on."""
 
 def as_input(pictures: NDArray[np.uint8], device: str) -> Tensor:
     """Return pictures [B, H, W, 3] as a tensor [B, 3, H, W] in -1..1."""
-    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.tensor(pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def loss_of(model: Autoencoder, x: Tensor) -> Tensor:
@@ -33,13 +33,18 @@ def loss_of(model: Autoencoder, x: Tensor) -> Tensor:
     y = model.decode(z).float()
     mean, log_variance = mean.float(), log_variance.float()
     kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
-    edges = sum(F.l1_loss(torch.diff(y, dim=axis), torch.diff(x, dim=axis)) for axis in (2, 3))
-    return F.l1_loss(y, x) + F.mse_loss(y, x) + edges + 1e-5 * kl
+    return _error(y, x) + 1e-5 * kl
+
+
+def _error(y: Tensor, x: Tensor) -> Tensor:
+    rows, columns = (F.l1_loss(torch.diff(y, dim=axis), torch.diff(x, dim=axis)) for axis in (2, 3))
+    return F.l1_loss(y, x) + F.mse_loss(y, x) + rows + columns
 
 
 def train(folder: Path, pictures: Path, minutes: float, device: str, workers: int) -> Autoencoder:
     """Train for so many minutes and return the averaged model, its latents normalised to SD's scale."""
-    model = Autoencoder().to(device, memory_format=torch.channels_last)
+    model = Autoencoder()
+    channels_last(model, device)
     on_workers(_work, workers, model, folder, pictures, minutes, device)
     model.load_state_dict(torch.load(folder / "autoencoder.pt", map_location=device, weights_only=True)["averaged"])
     normalise(model, as_input(np.load(pictures, mmap_mode="r")[:100], device))
@@ -56,6 +61,32 @@ def _work(worker: int, model: Autoencoder, folder: Path, path: Path, minutes: fl
         with torch.autocast(device, torch.bfloat16):
             loss = loss_of(model, x)
         stage.update(loss)
+
+
+def polish(folder: Path, model: Autoencoder, pictures: Path, minutes: float, device: str, workers: int) -> Autoencoder:
+    """Train only the decoder for so many minutes more: latents stay what the UNet learns from meanwhile."""
+    model.train().requires_grad_(True)
+    channels_last(model, device)
+    for encoding in (model.encoder, model.quant_conv):
+        encoding.requires_grad_(False)
+    on_workers(_polish, workers, model, folder, pictures, minutes, device)
+    model.load_state_dict(torch.load(folder / "decoder.pt", map_location=device, weights_only=True)["averaged"])
+    return model.eval().requires_grad_(False)
+
+
+def _polish(worker: int, model: Autoencoder, folder: Path, path: Path, minutes: float, device: str) -> None:
+    stage = Stage("decoder", model, folder, minutes, RATE, worker)
+    pictures = np.load(path, mmap_mode="r")
+    rng = np.random.default_rng([worker, stage.step, 1])
+    while stage.running:
+        side, rows = LESSONS[-1][1:] if rng.random() < 0.5 else LESSONS[0][1:]
+        x = as_input(_crops(pictures, rows, side, rng), device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device, torch.bfloat16):
+            with torch.no_grad():
+                z = model.moments(x)[0]
+            # The UNet's latents are not exact: a decoder that is used to a little noise draws them more cleanly.
+            y = model.decode(z + 0.05 * STD * torch.randn_like(z)).float()
+        stage.update(_error(y, x))
 
 
 def _crops(pictures: NDArray[np.uint8], rows: int, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:

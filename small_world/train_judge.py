@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from small_world.judge import NOTHING, STRIDE, Judge
-from small_world.progress import Stage, on_workers
+from small_world.progress import Stage, channels_last, on_workers
 from small_world.renderer import centre_of
 from small_world.scene import PLACES, THINGS, TIMES, Scene, random_scene
 
@@ -52,12 +52,13 @@ def loss_of(judge: Judge, pictures: Tensor, wanted: Tensor, target: Tensor) -> T
     weight = 1 + 20 * target
     heat = F.binary_cross_entropy_with_logits(things.float(), target, weight)
     heads = (place, time, thing)
-    return sum((F.cross_entropy(head, wanted[:, i]) for i, head in enumerate(heads)), 20 * heat)
+    return 20 * heat + torch.stack([F.cross_entropy(head, wanted[:, i]) for i, head in enumerate(heads)]).sum()
 
 
 def train(folder: Path, pictures: Path, minutes: float, device: str, workers: int) -> Judge:
     """Train for so many minutes and write judge.safetensors to the folder."""
-    judge = Judge().to(device, memory_format=torch.channels_last)
+    judge = Judge()
+    channels_last(judge, device)
     on_workers(_work, workers, judge, folder, pictures, minutes, device)
     state = torch.load(folder / "judge.pt", map_location="cpu", weights_only=True)
     # The running statistics belong to the trained weights; averaged weights have nearly the same.

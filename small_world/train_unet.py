@@ -1,4 +1,4 @@
-"""Trains UNet and text encoder together on latents of drawn scenes to predict noise (Ho et al. 2020; Rombach et al. 2022)."""
+"""Trains UNet and text encoder together on latents of drawn scenes to predict noise (Rombach et al. 2022)."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from small_world.progress import Stage, on_workers
+from small_world.progress import Stage, channels_last, on_workers
 from small_world.scene import describe, random_scene
 from small_world.schedule import STEPS, alphas_cumprod, noised
 from small_world.text import new_text_encoder, tokenize
@@ -56,7 +56,8 @@ def loss_of(model: Painter, z: Tensor, tokens: Tensor) -> Tensor:
 
 def train(folder: Path, latents: Path, tokenizer: CLIPTokenizer, minutes: float, device: str, workers: int) -> Painter:
     """Train for so many minutes on scaled latents [N, 4, h, w] of scenes 0..N-1; return the averaged model."""
-    model = Painter(tokenizer).to(device, memory_format=torch.channels_last)
+    model = Painter(tokenizer)
+    channels_last(model, device)
     on_workers(_work, workers, model, folder, latents, tokenizer, minutes, device)
     model.load_state_dict(torch.load(folder / "painter.pt", map_location=device, weights_only=True)["averaged"])
     return model.eval().requires_grad_(False)

@@ -1,0 +1,91 @@
+"""Many pictures at once through the engine: rows of a batch are independent pictures with prompts of their own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lib_instantas.denoiser import TiledDenoiser
+from lib_instantas.methods import Request, make_method
+from lib_instantas.settings import Settings
+from small_world.checkpoint import SCALE, Model
+from small_world.schedule import STEPS, alphas_cumprod, ddim
+from small_world.train_unet import text_features
+
+NATIVE = 32
+GUIDANCE = 5.0
+Predict = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How pictures are painted; `size` is (height, width) in image pixels, no settings means no tiles."""
+
+    size: tuple[int, int]
+    settings: Settings | None = None
+    sampler: str = "DDIM"
+    steps: int = 20
+
+
+@torch.no_grad()
+def paint(model: Model, captions: Sequence[str], run: Run, seed: int, batch: int = 4) -> Tensor:
+    """Return pictures [captions, 3, H, W] in 0..1; picture i starts from the noise of seed + i."""
+    parts = [_paint(model, captions[i : i + batch], run, seed + i) for i in range(0, len(captions), batch)]
+    return torch.cat(parts)
+
+
+def _paint(model: Model, captions: Sequence[str], run: Run, seed: int) -> Tensor:
+    device = next(model.painter.parameters()).device
+    canvas = (run.size[0] // 8, run.size[1] // 8)
+    noise = torch.cat([_noise(seed + i, canvas) for i in range(len(captions))]).to(device)
+    sample = euler_a if run.sampler == "Euler a" else ddim
+    latents = sample(_predictor(model, captions, run, canvas, seed), noise, run.steps)
+    with torch.autocast(device.type, torch.bfloat16):
+        pictures = torch.cat([model.autoencoder.decode(z[None] / SCALE).float() for z in latents])
+    return pictures.mul(0.5).add(0.5).clamp(0, 1)
+
+
+def _noise(seed: int, canvas: tuple[int, int]) -> Tensor:
+    return torch.randn(1, 4, *canvas, generator=torch.Generator().manual_seed(seed))
+
+
+def _predictor(model: Model, captions: Sequence[str], run: Run, canvas: tuple[int, int], seed: int) -> Predict:
+    features = text_features(model.painter.text, model.tokenizer, [*captions, ""])
+    context = torch.cat([features[:-1], features[-1:].expand(len(captions), -1, -1)])
+    unet = model.painter.unet
+
+    def evaluate(x: Tensor, times: Tensor, context: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return unet(x.contiguous(memory_format=torch.channels_last), times, context).float()
+
+    tiled = None
+    if run.settings is not None:
+        method = make_method(Request(canvas, NATIVE, run.settings, seed, run.steps))
+        tiled = TiledDenoiser(evaluate, method, tile_batch=64)
+
+    def predict(x: Tensor, times: Tensor) -> Tensor:
+        both = (tiled or evaluate)(torch.cat([x, x]), torch.cat([times, times]), context=context)
+        if tiled:
+            tiled.next_evaluation()
+        wanted, empty = both.chunk(2)
+        return empty + GUIDANCE * (wanted - empty)
+
+    return predict
+
+
+@torch.no_grad()
+def euler_a(predict: Predict, noise: Tensor, steps: int) -> Tensor:
+    """Return the latents that Euler's ancestral sampler makes of noise (Karras et al. 2022; eta 1)."""
+    alphas = alphas_cumprod().to(noise.device, noise.dtype)
+    times = torch.arange(STEPS - 1, -1, -STEPS // steps)[:steps]
+    sigmas = torch.cat([((1 - alphas[times]) / alphas[times]).sqrt(), alphas.new_zeros(1)])
+    generator = torch.Generator().manual_seed(int(noise.abs().sum() * 1000))
+    x = noise * (1 + sigmas[0] ** 2).sqrt()
+    for index, time in enumerate(times.tolist()):
+        sigma, after = sigmas[index], sigmas[index + 1]
+        direction = predict(x / (1 + sigma**2).sqrt(), torch.full((len(x),), time, device=x.device))
+        fresh = (after**2 * (sigma**2 - after**2) / sigma**2).sqrt()
+        x = x + direction * ((after**2 - fresh**2).sqrt() - sigma)
+        x = x + fresh * torch.randn(x.shape, generator=generator).to(x)
+    return x

@@ -1,0 +1,208 @@
+"""Quality of pictures by method and setting, judged with Small World.
+
+For fixed prompts and seeds, every variant paints panoramas of 1024x256 (one tiled axis) and squares of 512x512 (two).
+Reported for each: seam across the places where a resting grid has its lines (`seam`; `worst` line), colour drift along
+the longer axis, share of 256x256 crops whose place and time are the prompt's (`crops`), Frechet distance of crops to
+crops of drawn pictures of the same scenes and size in the judge's features (`fid_w`), and how many things were painted
+where the prompt names one (`things`). `_ci` is half of a 95 % interval over pictures. `--sheets DIR` also writes a
+contact sheet for each canvas; `--full` adds Euler a and 50 steps for the variants that decide the defaults.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.measures import bootstrap, colour_drift, frechet, interval, object_count, prompt_score, seam
+from benchmarks.painting import Run, paint
+from benchmarks.report import arguments, progress
+from lib_instantas.settings import Settings
+from small_world import CHECKPOINT
+from small_world.checkpoint import Model, load
+from small_world.judge import Judge, load_judge
+from small_world.renderer import render
+from small_world.scene import PLACES, THINGS, TIMES, TIMES_OF_THING, Scene, describe
+
+NATIVE = 256
+CANVASES = {"1024x256": (256, 1024), "512x512": (512, 512)}
+
+
+def _instantas(**settings: Any) -> Settings:
+    return Settings(enabled=True, **settings)
+
+
+VARIANTS: dict[str, Settings | None] = {
+    "direct": None,
+    "no bridging": _instantas(schedule="cyclic", gamma=0.0),
+    **{
+        f"cyclic {gamma} {edges}": _instantas(schedule="cyclic", gamma=gamma, edges=edges)
+        for edges in ("ring", "elastic")
+        for gamma in (0.015, 0.125, 0.25, 0.5, 1.0)
+        if (edges, gamma) != ("elastic", 1.0)
+    },
+    **{
+        f"{schedule} {edges}": _instantas(schedule=schedule, edges=edges)
+        for schedule in ("golden", "random")
+        for edges in ("elastic", "clamp", "ring")
+    },
+    "golden elastic together": _instantas(movement="together"),
+}
+"""Settings by name; None is the whole canvas at once. A cyclic grid with gamma 1 stands still on a ring."""
+DECIDING = ("direct", "no bridging", "cyclic 0.015 ring", "cyclic 0.25 elastic", "golden elastic")
+QUICK = ("direct", "no bridging", "golden elastic")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of the table: a named variant on a canvas with a sampler and steps."""
+
+    variant: str
+    canvas: str
+    sampler: str = "DDIM"
+    steps: int = 20
+
+    @property
+    def run(self) -> Run:
+        """How its pictures are painted."""
+        return Run(CANVASES[self.canvas], VARIANTS[self.variant], self.sampler, self.steps)
+
+
+def scenes(count: int) -> list[Scene]:
+    """Return fixed scenes: every place in turn, light and thing changing, each thing where it may be."""
+    chosen = []
+    for index in range(count):
+        thing = THINGS[(3 * index + index // 8) % len(THINGS)]
+        times = TIMES_OF_THING.get(thing, TIMES)
+        time_of_day = times[(index + index // 8) % len(times)]
+        chosen.append(Scene(PLACES[index % len(PLACES)], time_of_day, thing, seed=10**7 + index))
+    return chosen
+
+
+def trials(quick: bool, full: bool) -> list[Trial]:
+    """Return what is painted, the most telling first."""
+    names = QUICK if quick else tuple(VARIANTS)
+    rows = [Trial(name, canvas) for canvas in (["1024x256"] if quick else CANVASES) for name in names]
+    if full:
+        others = (("Euler a", 20), ("DDIM", 50), ("Euler a", 50))
+        rows += [Trial(name, "1024x256", sampler, steps) for sampler, steps in others for name in DECIDING]
+    return rows
+
+
+def _crops(pictures: Tensor) -> Tensor:
+    """Return the 256x256 crops at every half of their side, [B * crops, 3, 256, 256], picture by picture."""
+    tiles = pictures.unfold(2, NATIVE, NATIVE // 2).unfold(3, NATIVE, NATIVE // 2)
+    return tiles.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+
+
+def _drawn(scenes: Sequence[Scene], size: tuple[int, int]) -> Tensor:
+    """Return the same scenes as the renderer draws them, with other seeds."""
+    pictures = [render(replace(scene, seed=scene.seed + 10**6), size).pixels for scene in scenes]
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+def _features(judge: Judge, pictures: Tensor) -> Tensor:
+    return torch.cat([judge.verdict(part).features for part in pictures.split(32)])
+
+
+def assess(judge: Judge, pictures: Tensor, chosen: list[Scene], size: tuple[int, int]) -> dict[str, float]:
+    """Return all measures of one trial's pictures."""
+    drawn = _drawn(chosen, size)
+    axis_lines = {"x": range(NATIVE, size[1], NATIVE), "y": range(NATIVE, size[0], NATIVE)}
+    seams = {axis: [*lines] for axis, lines in axis_lines.items() if lines}
+    per_axis = [seam(pictures, lines, axis) for axis, lines in seams.items()]
+    figures = {"seam": max(s.mean for s in per_axis), "worst": max(s.worst for s in per_axis)}
+    figures["seam_ci"] = bootstrap(lambda rows: max(seam(pictures[rows], seams[a], a).mean for a in seams), len(chosen))
+    figures["drift"], figures["drift_ci"] = interval(colour_drift(pictures, drawn))
+    crops = _crops(pictures)
+    each = len(crops) // len(chosen)
+    score = prompt_score(judge, crops, [scene for scene in chosen for _ in range(each)])
+    by_picture = torch.stack([score.place, score.time]).mean(0).unflatten(0, (len(chosen), each)).mean(1)
+    figures["crops"], figures["crops_ci"] = interval(by_picture)
+    features = _features(judge, crops).unflatten(0, (len(chosen), each))
+    real = _features(judge, _crops(drawn))
+    figures["fid_w"] = frechet(features.flatten(0, 1), real)
+    figures["fid_w_ci"] = bootstrap(lambda rows: frechet(features[rows].flatten(0, 1), real), len(chosen), 30)
+    counts = [object_count(judge, picture[None], s.thing or "") for picture, s in zip(pictures, chosen, strict=True)]
+    figures["things"], figures["things_ci"] = interval(torch.cat(counts).float())
+    return figures
+
+
+def native_figures(model: Model, judge: Judge, chosen: list[Scene]) -> dict[str, float]:
+    """Return prompt score and FID-W of the model's own 256x256 pictures."""
+    pictures = paint(model, [describe(scene) for scene in chosen], Run((NATIVE, NATIVE)), seed=1, batch=8)
+    score = prompt_score(judge, pictures, chosen)
+    figures = {name: interval(getattr(score, name))[0] for name in ("place", "time", "thing")}
+    figures["prompt"], figures["prompt_ci"] = interval(score.all)
+    features, real = _features(judge, pictures), _features(judge, _drawn(chosen, (NATIVE, NATIVE)))
+    figures["fid_w"] = frechet(features, real)
+    figures["fid_w_ci"] = bootstrap(lambda rows: frechet(features[rows], real), len(chosen), 30)
+    return figures
+
+
+def sheet(rows: list[tuple[str, Tensor]], path: Path, width: int = 1100) -> None:
+    """Write the first pictures of every variant below each other, a few side by side."""
+    lines = [torch.cat(list(pictures), 2) for _, pictures in rows]
+    pixels = torch.cat(lines, 1).permute(1, 2, 0).mul(255).byte().numpy()
+    image = Image.fromarray(pixels)
+    image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS).save(path, quality=85)
+
+
+def figures_of(
+    model: Model, judge: Judge, rows: list[Trial], count: int, sheets: Path | None
+) -> Iterator[dict[str, Any]]:
+    """Yield one row of the table after the other, and write the sheets at the end."""
+    chosen = scenes(count)
+    captions = [describe(scene) for scene in chosen]
+    shown: dict[str, list[tuple[str, Tensor]]] = {}
+    for trial in rows:
+        begin = time.monotonic()
+        pictures = paint(model, captions, trial.run, seed=1)
+        some = 2 if trial.canvas == "1024x256" else 5
+        shown.setdefault(f"{trial.canvas}-{trial.sampler}-{trial.steps}".replace(" ", ""), []).append(
+            (trial.variant, pictures[:some])
+        )
+        figures = assess(judge, pictures, chosen, trial.run.size)
+        row = {**vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
+        progress(
+            json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
+        )
+        yield row
+    if sheets:
+        for name, lines in shown.items():
+            sheet(lines, sheets / f"{name}.jpg")
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = arguments(__doc__)
+    parser.add_argument("--quick", action="store_true", help="three variants, few pictures: a few minutes on two cores")
+    parser.add_argument("--full", action="store_true", help="also Euler a and 50 steps")
+    parser.add_argument("--pictures", type=int, default=0, help="pictures per variant")
+    parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
+    options = parser.parse_args()
+    count = options.pictures or (8 if options.quick else 24)
+    model, judge = load(CHECKPOINT), load_judge()
+    native = native_figures(model, judge, scenes(2 * count))
+    progress(f"256x256: {native}")
+    rows = list(figures_of(model, judge, trials(options.quick, options.full), count, options.sheets))
+    if options.json:
+        print(json.dumps({"native": native, "rows": rows}))
+        return
+    columns = ("seam", "worst", "drift", "crops", "fid_w", "things")
+    print("".join(f"{name:>26}" if i == 0 else f"{name:>10}" for i, name in enumerate(("variant", "canvas", *columns))))
+    for row in rows:
+        label = row["variant"] + (
+            "" if row["steps"] == 20 and row["sampler"] == "DDIM" else f" {row['sampler']} {row['steps']}"
+        )
+        print(f"{label:>36}{row['canvas']:>10}" + "".join(f"{row[name]:10.3f}" for name in columns))
+
+
+if __name__ == "__main__":
+    main()

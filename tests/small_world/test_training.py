@@ -1,0 +1,71 @@
+"""Training goes on where it was interrupted, and learns."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from small_world.autoencoder import Autoencoder
+from small_world.dataset import scenes
+from small_world.encode import encode_all
+from small_world.progress import Stage
+from small_world.renderer import render
+from small_world.scene import random_scene
+from small_world.train_autoencoder import STD, normalise
+from small_world.train_judge import labels, spots
+
+
+def _fit(stage, steps):
+    torch.manual_seed(0)
+    for _ in range(steps):
+        x = torch.randn(32, 3)
+        stage.update((stage.module(x) - x.sum(1, keepdim=True)).square().mean())
+
+
+def test_a_stage_learns_and_goes_on_where_it_was_saved(tmp_path):
+    torch.manual_seed(0)
+    first = Stage("line", nn.Linear(3, 1), tmp_path, 1.0, rate=0.02)
+    _fit(first, 200)
+    first.save()
+    again = Stage("line", nn.Linear(3, 1), tmp_path, 1.0, rate=0.02)
+    assert again.step == 200
+    assert again.spent == first.spent
+    torch.testing.assert_close(again.module.weight, first.module.weight)
+    torch.testing.assert_close(again.averaged.weight, first.averaged.weight)
+    _fit(again, 300)
+    torch.testing.assert_close(again.averaged.weight, torch.ones(1, 3), atol=0.1, rtol=0)
+
+
+def test_a_stage_whose_time_is_spent_stops(tmp_path):
+    stage = Stage("line", nn.Linear(3, 1), tmp_path, 0.0, rate=0.02)
+    assert not stage.running
+
+
+def test_scenes_on_disk_are_those_of_their_seeds(tmp_path):
+    path = scenes(tmp_path, 5, side=64, workers=1)
+    pictures = np.load(path)
+    assert pictures.shape == (5, 64, 64, 3)
+    assert np.array_equal(pictures[3], render(random_scene(3), (64, 64)).pixels)
+    assert scenes(tmp_path, 5, side=64) == path
+
+
+def test_latents_are_normalised_to_what_hosts_of_stable_diffusion_expect(tmp_path):
+    torch.manual_seed(0)
+    path = scenes(tmp_path, 6, side=64, workers=1)
+    model = Autoencoder().eval()
+    normalise(model, torch.tensor(np.load(path)).permute(0, 3, 1, 2).float() / 127.5 - 1)
+    latents = np.load(encode_all(tmp_path, model, path, 6, "cpu", workers=1)).astype(np.float32)
+    assert latents.shape == (6, 4, 8, 8)
+    np.testing.assert_allclose(latents.std((0, 2, 3)), 1, atol=0.05)
+    assert abs(STD * 0.18215 - 1) < 1e-9
+
+
+def test_the_judges_goal_shows_each_thing_where_it_stands():
+    chosen = [random_scene(seed) for seed in range(30)]
+    goal, numbers = spots(chosen, 256), labels(chosen)
+    for picture, scene, row in zip(goal, chosen, numbers, strict=True):
+        peak = picture.flatten(1).amax(1)
+        if scene.thing is None:
+            assert float(picture.max()) == 0
+        else:
+            assert int(peak.argmax()) == int(row[2])
+            assert float(peak.max()) > 0.58  # half a cell off on both axes
