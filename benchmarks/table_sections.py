@@ -1,0 +1,237 @@
+"""The tables themselves: which variants, which measures, which of the papers' figures stand beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL.Image import Image
+
+from benchmarks import table_paper as paper
+from benchmarks.table_cost import STEPS, cost_of, seconds_on_gpu
+from benchmarks.table_layout import bar_chart, contact_sheet, markdown_table
+from benchmarks.table_measures import Quality, measure
+from benchmarks.table_pictures import Studio
+from benchmarks.table_variants import ALIGNMENT, OFFSETS, SIZES, STRIDES, TABLE_1, TABLE_3, WIDE, Variant
+from lib_instantas.tiling import Size
+from small_world.judge import Judge
+
+
+@dataclass
+class Bench:
+    """The studio, the judge, and what has been measured so far."""
+
+    studio: Studio
+    judge: Judge
+    quick: bool = False
+    measured: dict[tuple[Variant, Size], Quality] = field(default_factory=dict)
+
+    def quality(self, variant: Variant, size: Size = WIDE) -> Quality:
+        """The measures of a variant's pictures."""
+        if (variant, size) not in self.measured:
+            made = self.studio.pictures(variant, size)
+            self.measured[variant, size] = measure(self.judge, made.pictures, self.studio.scenes, size)
+        return self.measured[variant, size]
+
+    def seconds(self, variant: Variant, size: Size = WIDE) -> float:
+        """Mean time of one picture."""
+        return self.studio.pictures(variant, size).seconds
+
+    def first(self, variants: Mapping[str, Variant], size: Size = WIDE) -> dict[str, Image]:
+        """The first picture of each variant, for a contact sheet."""
+        return {name: self.studio.pictures(variant, size).pictures[0] for name, variant in variants.items()}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table with its text, a chart and pictures; `figures` are the numbers for --json."""
+
+    key: str
+    title: str
+    table: str
+    text: str
+    figures: dict[str, Any]
+    chart: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    pictures: Mapping[str, Image] = field(default_factory=dict)
+
+    def markdown(self, folder: Path, pictures: str) -> str:
+        """The section as Markdown; its images are written under folder/pictures."""
+        lines = [f"## {self.title}", "", self.table, "", self.text, ""]
+        if self.chart:
+            bar_chart(folder / pictures / f"{self.key}.png", self.title, self.chart)
+            lines += [f"![chart]({pictures}/{self.key}.png)", ""]
+        if self.pictures:
+            contact_sheet(folder / pictures / f"{self.key}-pictures.png", self.pictures)
+            lines += [f"![the first picture of each row]({pictures}/{self.key}-pictures.png)", ""]
+        return "\n".join(lines)
+
+
+HEADER = ("FID-W", "±", "KID-W", "prompt", "seam")
+
+
+def _cells(quality: Quality) -> list[object]:
+    return [quality.fid, quality.fid_ci, quality.kid, quality.prompt, quality.seam]
+
+
+def _section(
+    bench: Bench,
+    key: str,
+    title: str,
+    variants: Mapping[str, Variant],
+    theirs: Mapping[str, float],
+    text: str = "",
+    *,
+    with_time: bool = False,
+    with_diversity: bool = False,
+) -> Section:
+    """Rows of variants at 1024x256 with the paper's FID beside them."""
+    found = {name: bench.quality(variant) for name, variant in variants.items()}
+    extra = [("diversity", lambda name: found[name].diversity)] if with_diversity else []
+    extra += [("seconds", lambda name: bench.seconds(variants[name]))] if with_time else []
+    rows = [
+        [name, *_cells(quality), *(value(name) for _, value in extra), theirs.get(name)]
+        for name, quality in found.items()
+    ]
+    order = paper.order_sentence(_fid(found), theirs, "FID", "FID-W")
+    return Section(
+        key,
+        title,
+        markdown_table(["", *HEADER, *(label for label, _ in extra), "paper's FID"], rows),
+        f"{order} {text}".strip(),
+        {name: {**asdict(quality), "seconds": bench.seconds(variants[name])} for name, quality in found.items()},
+        {"FID-W": _fid(found), "seam": {name: quality.seam for name, quality in found.items()}},
+        bench.first(variants),
+    )
+
+
+def _fid(found: Mapping[str, Quality]) -> dict[str, float]:
+    return {name: quality.fid for name, quality in found.items()}
+
+
+def instantas_1(bench: Bench) -> Section:
+    """Methods by size."""
+    sizes = {"256x1024": WIDE} if bench.quick else SIZES
+    rows, figures, sentences = [], {}, []
+    for label, size in sizes.items():
+        found = {name: bench.quality(variant, size) for name, variant in TABLE_1.items()}
+        figures[label] = {name: asdict(quality) for name, quality in found.items()}
+        theirs = paper.INSTANTAS_1[label]
+        rows += [[f"{label} {name}", *_cells(quality), theirs.get(name)] for name, quality in found.items()]
+        sentences.append(f"{label}: {paper.order_sentence(_fid(found), theirs, 'FID', 'FID-W')}")
+    best = {name: bench.quality(variant).fid for name, variant in TABLE_1.items()}
+    text = (
+        f"At 256x1024, InstantAS has {best['InstantAS'] / best['MultiDiffusion']:.2f} times MultiDiffusion's FID-W. "
+        "SyncDiffusion uses the judge's features as its measure of likeness, at an overlap of a quarter; "
+        "the panorama pipeline is diffusers' own, its window and stride scaled to this model. ScaleCrafter is not here."
+    )
+    chart = {label: {name: figures[label][name]["fid"] for name in TABLE_1} for label in sizes}
+    return Section(
+        "instantas-1", "InstantAS, table 1: quality by method and size",
+        markdown_table(["", *HEADER, "paper's FID"], rows), " ".join([*sentences, text]), figures, chart,
+        bench.first(TABLE_1),
+    )  # fmt: skip
+
+
+def instantas_2(bench: Bench) -> Section:
+    """Time and memory: measured on Small World, counted for SD 2.0's shape, timed there on a GPU."""
+    methods = {name: TABLE_1[name] for name in ("MultiDiffusion", "direct", "InstantAS")}
+    sizes = {label: _pixels(label) for label in paper.INSTANTAS_2_SECONDS}
+    rows: list[list[object]] = []
+    figures: dict[str, Any] = {}
+    for label, size in sizes.items():
+        costs = {name: cost_of(variant, size) for name, variant in methods.items()}
+        gpu = seconds_on_gpu(methods, size) if torch.cuda.is_available() else {}
+        figures[label] = {name: {**asdict(cost), "gpu_seconds": gpu.get(name)} for name, cost in costs.items()}
+        for name, cost in costs.items():
+            ours, theirs = cost.teraflops / costs["direct"].teraflops, paper.INSTANTAS_2_SECONDS[label]
+            ratio = theirs[name] / theirs["direct"] if {"direct", name} <= theirs.keys() else None
+            memory = paper.INSTANTAS_2_GIGABYTES[label].get(name)
+            row = [f"{label} {name}", cost.tiles, cost.teraflops, ours, cost.gibibytes, ratio, theirs.get(name), memory]
+            rows.append([*row, gpu.get(name)])
+    measured = {name: bench.seconds(variant) for name, variant in TABLE_1.items()}
+    figures["small_world_seconds"] = measured
+    header = ["", "tiles", "TMAC", "to direct", "GiB", "paper: to direct", "paper: s", "paper: GB", "GPU s"]
+    ratios = ", ".join(f"{name} {value / measured['direct']:.2f}" for name, value in measured.items())
+    faster = measured["MultiDiffusion"] / measured["InstantAS"]
+    text = (
+        f"Counted on a UNet of SD 2.0's shape in fp16, one evaluation with guidance: tiles, 10^12 multiply-adds, GiB "
+        f"of tensors alive at once besides the weights and the VAE (the paper's memory holds both). GPU seconds are "
+        f"for {STEPS} steps. Measured on Small World at 256x1024, time of a whole picture over direct's: {ratios}. "
+        f"InstantAS is {faster:.1f} times as fast as MultiDiffusion at its paper's overlap there, decoding included."
+    )
+    chart = {"seconds a picture, Small World 256x1024": measured}
+    return Section(
+        "instantas-2", "InstantAS, table 2: time and memory", markdown_table(header, rows), text, figures, chart
+    )
+
+
+def _pixels(label: str) -> Size:
+    height, width = label.split("x")
+    return int(height), int(width)
+
+
+def instantas_3(bench: Bench) -> Section:
+    """The ablation."""
+    text = (
+        "Without bridging, tiles never move; without minimum cover, tiles overlap by 90 % and are averaged. The "
+        "paper's settings are a ring on both axes, gamma 0.015 and native tiles; InstantAS is this program's default."
+    )
+    title = "InstantAS, table 3: ablation at 256x1024"
+    return _section(bench, "instantas-3", title, TABLE_3, paper.INSTANTAS_3, text, with_time=True)
+
+
+def gvcf_1(bench: Bench) -> Section:
+    """Stride and fusion."""
+    fid = {name: bench.quality(variant).fid for name, variant in STRIDES.items()}
+    verdicts = []
+    for stride in (128, 256, 384):
+        guided, plain = fid[f"GF {stride}"], fid[f"MD {stride}"]
+        verdicts.append(f"{stride}: {'better' if guided < plain else 'not better'} ({guided:.3g} to {plain:.3g})")
+    text = (
+        f"Guided Fusion (GF) against MultiDiffusion (MD) at equal stride, in pixels of a 512-pixel tile: "
+        f"{'; '.join(verdicts)}."
+    )
+    title = "GVCF, table 1: stride and fusion at 256x1024"
+    return _section(bench, "gvcf-1", title, STRIDES, paper.GVCF_1, text, with_time=True)
+
+
+def gvcf_2(bench: Bench) -> Section:
+    """Style alignment: quality and diversity by alpha."""
+    text = (
+        "The paper finds quality rising and diversity falling with alpha, and chooses 0.4 (figure 5, no numbers). "
+        "Diversity is the crops' mean distance from each other in the judge's features over that of drawn pictures."
+    )
+    title = "GVCF, figure 5 and table 2: style alignment at 256x1024, stride 384"
+    return _section(bench, "gvcf-2", title, ALIGNMENT, paper.GVCF_2, text, with_diversity=True)
+
+
+def fstd_4(bench: Bench) -> Section:
+    """Offsets of tiles."""
+    theirs = ", ".join(f"{name} {value:.2f}" for name, value in paper.FSTD_4_PSNR.items())
+    text = (
+        f"The paper enlarges faces four-fold and ranks by PSNR ({theirs}); here pictures are made from noise. Fixed "
+        "means half a tile off at every second step, as the paper does not say more."
+    )
+    title = "Any-Size-Diffusion, table 4: how tiles overlap, at 256x1024"
+    return _section(bench, "fstd-4", title, OFFSETS, paper.FSTD_4, text, with_time=True)
+
+
+SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "instantas-1": instantas_1,
+    "instantas-2": instantas_2,
+    "instantas-3": instantas_3,
+    "gvcf-1": gvcf_1,
+    "gvcf-2": gvcf_2,
+    "fstd-4": fstd_4,
+}
+
+
+def sections(only: Sequence[str]) -> list[Callable[[Bench], Section]]:
+    """The tables to make, all of them if none is named. Raises ValueError for one that does not exist."""
+    unknown = [key for key in only if key not in SECTIONS]
+    if unknown:
+        raise ValueError(f"tables must be among {', '.join(SECTIONS)}, got {', '.join(unknown)}")
+    return [SECTIONS[key] for key in only or SECTIONS]

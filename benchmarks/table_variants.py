@@ -1,0 +1,83 @@
+"""Which settings stand behind each row of the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib_instantas.tiling import Size
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to make a picture: settings of the engine, or a pipeline of somebody else's (`peer`)."""
+
+    settings: tuple[tuple[str, Any], ...] = ()
+    peer: str = ""
+    fixed_offset: bool = field(default=False)
+
+    def described(self) -> str:
+        """The settings in words, for the row's small print."""
+        return ", ".join(f"{name} {value}" for name, value in self.settings) or self.peer
+
+
+def engine(method: str, **settings: Any) -> Variant:
+    """A method of the engine."""
+    return Variant((("method", method), *settings.items()))
+
+
+PAPER_OVERLAP = 0.875
+"""MultiDiffusion's own stride of 8 latent pixels of 64, as a share of a tile (InstantAS, section 3.1)."""
+
+DIRECT = engine("direct")
+INSTANTAS = engine("InstantAS")
+NO_BRIDGING = engine("InstantAS", schedule="cyclic", gamma=0.0, fit="native")
+PAPER_BRIDGING = engine("InstantAS", schedule="cyclic", gamma=0.015, edges="ring", fit="native")
+MULTIDIFFUSION = engine("MultiDiffusion", overlap=PAPER_OVERLAP)
+PANORAMA = Variant(peer="diffusers StableDiffusionPanoramaPipeline")
+
+TABLE_1 = {
+    "MultiDiffusion": MULTIDIFFUSION,
+    "direct": DIRECT,
+    "ElasticDiffusion": engine("ElasticDiffusion", overlap=0.5),
+    "SyncDiffusion": engine("SyncDiffusion", overlap=0.25),
+    "InstantAS": INSTANTAS,
+    "Panorama pipeline": PANORAMA,
+}
+"""InstantAS's tables 1 and 2: methods by size."""
+
+TABLE_3 = {
+    "direct": DIRECT,
+    "without minimum cover": engine("MultiDiffusion", overlap=0.9),
+    "without bridging": NO_BRIDGING,
+    "InstantAS, paper's settings": PAPER_BRIDGING,
+    "InstantAS": INSTANTAS,
+}
+"""InstantAS's table 3: the ablation."""
+
+STRIDES = {
+    f"{short} {stride}": engine(method, overlap=1 - stride / 512)
+    for stride in (128, 256, 384)
+    for short, method in (("MD", "MultiDiffusion"), ("GF", "Guided Fusion"))
+}
+"""GVCF's table 1: fusion by stride, in pixels of a 512-pixel tile."""
+
+ALPHAS = (0.0, 0.2, 0.4, 0.7, 1.0)
+ALIGNMENT = {
+    f"{short} + SA {alpha:g}": engine(method, overlap=0.25, **({"style_alignment": alpha} if alpha else {}))
+    for alpha in ALPHAS
+    for short, method in (("MD", "MultiDiffusion"), ("GF", "Guided Fusion"))
+}
+"""GVCF's figure 5 and table 2: style alignment, at a stride of 384."""
+
+OFFSETS = {
+    "no overlap": engine("InstantAS", schedule="cyclic", gamma=0.0, fit="native"),
+    "explicit overlap": engine("MultiDiffusion", overlap=0.5),
+    "implicit, fixed": Variant((("method", "FSTD"), ("fit", "native")), fixed_offset=True),
+    "implicit, random": engine("FSTD", fit="native"),
+}
+"""FSTD's table 4: how tiles overlap, and how they are offset."""
+
+WIDE: Size = (256, 1024)
+SIZES: dict[str, Size] = {"256x512": (256, 512), "256x1024": WIDE, "512x256": (512, 256), "1024x256": (1024, 256)}
+"""Height x width in pixels of a 256-pixel model, as the paper's 512x1024 ... are of a 512-pixel one."""

@@ -1,0 +1,91 @@
+"""The papers' tables on Small World, side by side with the papers: `python -m benchmarks.tables [--quick] [--json]`.
+
+InstantAS's tables 1 to 3, GVCF's tables 1 and 2 with its figure 5, and FSTD's table 4, with fixed prompts and seeds and
+diffusers' panorama pipeline as an outside peer on the same weights. Writes docs/benchmarks.md with charts and pictures
+(`--output`). `--quick` makes few pictures at one size. A machine with a CUDA GPU adds absolute times at the paper's
+five sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.quality import scenes
+from benchmarks.report import arguments, progress, result
+from benchmarks.table_pictures import Studio, judge_features
+from benchmarks.table_sections import Bench, Section, sections
+from lib_instantas.hosts.checkpoints import load_pipeline
+from small_world import CHECKPOINT
+from small_world.judge import load_judge
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+PICTURES = "pictures/benchmarks"
+
+
+def main() -> None:
+    """Make the pictures, measure them, write the document."""
+    options = _options()
+    judge = load_judge()
+    pipeline = load_pipeline(options.model, options.device)
+    studio = Studio(pipeline, scenes(options.pictures), options.steps, judge_features(judge))
+    bench = Bench(studio, judge, quick=options.quick)
+    started = time.monotonic()
+    done = [section for make in sections(options.only) if (section := _made(make, bench)) is not None]
+    folder = options.output.parent
+    options.output.write_text(_document(done, options, folder), encoding="utf-8")
+    figures = {section.key: section.figures for section in done}
+    result({**_setting(options), "seconds": time.monotonic() - started, "tables": figures}, options.json)
+
+
+def _options() -> argparse.Namespace:
+    parser = arguments(__doc__)
+    parser.add_argument("--quick", action="store_true", help="few pictures, few steps, one size")
+    parser.add_argument("--pictures", type=int, default=0, help="pictures per row (default 24, quick 4)")
+    parser.add_argument("--steps", type=int, default=0, help="sampler steps (default 20, quick 10)")
+    parser.add_argument("--only", nargs="*", default=[], metavar="TABLE", help="keys of the tables to make")
+    parser.add_argument("--model", type=Path, default=CHECKPOINT, help="checkpoint of Small World")
+    parser.add_argument("--output", type=Path, default=DOCUMENT, help="Markdown file to write")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args()
+    options.pictures = options.pictures or (4 if options.quick else 24)
+    options.steps = options.steps or (10 if options.quick else 20)
+    return options
+
+
+def _made(make: Callable[[Bench], Section | None], bench: Bench) -> Section | None:
+    section = make(bench)
+    if section is not None:
+        progress(f"{section.title}\n{section.table}\n")
+    return section
+
+
+def _setting(options: argparse.Namespace) -> dict[str, Any]:
+    device = torch.cuda.get_device_name() if options.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return {"pictures": options.pictures, "steps": options.steps, "device": device}
+
+
+def _document(done: list[Section], options: argparse.Namespace, folder: Path) -> str:
+    setting = _setting(options)
+    intro = (
+        "# The papers' tables on Small World\n\n"
+        "Written by `python -m benchmarks.tables" + (" --quick" if options.quick else "") + "`"
+        f": {setting['pictures']} pictures a row, DDIM, {setting['steps']} steps, bfloat16, {setting['device']}. "
+        "Small World knows 256x256 pixels, half of what the papers' models know, so every size here is half of theirs. "
+        "Sizes in tables are height x width, as in the papers.\n\n"
+        "**FID-W** is the Frechet distance in the features of a judge trained on drawn scenes, **±** half of its 95 % "
+        "interval over pictures (with few pictures the value itself is too high, for all rows alike); **KID-W** the "
+        "unbiased kernel distance in the same features; **prompt** the share of 256x256 crops whose place and time are "
+        "the prompt's; **seam** the step across the resting grid's lines over that across other multiples of 8 pixels. "
+        "The papers' FID is another measure on another model: only the order can be compared.\n"
+    )
+    return "\n".join([intro, *(section.markdown(folder, PICTURES) for section in done)])
+
+
+if __name__ == "__main__":
+    main()
