@@ -1,3 +1,4 @@
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -64,3 +65,12 @@ def test_the_page_loads_nothing_from_the_network():
     assert b"cdn.example" not in page
     assert b"window.kept" in page
     assert b"instantas/instantas_vendor_konva.js" in page
+
+
+def test_a_long_step_does_not_run_into_a_time_limit_of_gradios_queue():
+    """Gradio 3.41 asks itself by a bare request through a client with default settings: httpx must not add its 5 s."""
+    seen = []
+    transport = httpx.MockTransport(lambda request: seen.append(request.extensions) or httpx.Response(200))
+    with httpx.Client(transport=transport) as client:
+        client.send(httpx.Request("POST", "http://localhost/api/predict"))
+    assert "timeout" not in seen[0]
