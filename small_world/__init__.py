@@ -10,7 +10,7 @@ from pathlib import Path
 MODEL_FOLDER = Path(__file__).parent / "model"
 """Folder with the shipped weights: checkpoint, its yaml, the tokenizer/config folder and the judge."""
 
-CHECKPOINT = MODEL_FOLDER / "small-world.safetensors"
+CHECKPOINT = MODEL_FOLDER / "small_world.safetensors"
 """The shipped checkpoint, one file in the Stable Diffusion 1.x layout."""
 
 NATIVE = 256

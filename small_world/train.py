@@ -34,7 +34,7 @@ def train(folder: Path, minutes: float, device: str, pictures: int, workers: int
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     painter = train_unet.train(folder, latents, tokenizer, budget["painter"], device, parallel)
     coder = train_autoencoder.polish(folder, coder, drawn, budget["decoder"], device, parallel)
-    checkpoint = folder / "small-world.safetensors"
+    checkpoint = folder / "small_world.safetensors"
     save(Model(coder, painter, tokenizer), checkpoint)
     train_judge.train(folder, drawn, budget["judge"], device, parallel)
     LOGGER.info("the model is %s, the judge %s", checkpoint, folder / "judge.safetensors")
