@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -49,16 +49,22 @@ def cross_attention_layers(model: nn.Module) -> tuple[CrossAttentionLayer, ...]:
 
     Raises ValueError if there is none: such a model reads its prompts in another way.
     """
-    transformers = [module for module in model.modules() if hasattr(module, "transformer_blocks")]
-    layers = tuple(
-        CrossAttentionLayer(module, transformer)
-        for transformer in transformers
-        for block in cast(Any, transformer).transformer_blocks
-        for module in _cross_attention_of_block(block)
-    )
+    layers = tuple(_found_layers(model))
     if not layers:
         raise ValueError("InstantAS: regions need a UNet with cross-attention; this model has none")
     return layers
+
+
+def has_cross_attention(model: nn.Module) -> bool:
+    """Whether a model reads prompts in layers that regions can act on."""
+    return any(True for _ in _found_layers(model))
+
+
+def _found_layers(model: nn.Module) -> Iterator[CrossAttentionLayer]:
+    for transformer in model.modules():
+        for block in getattr(transformer, "transformer_blocks", ()):
+            for module in _cross_attention_of_block(block):
+                yield CrossAttentionLayer(module, transformer)
 
 
 def _cross_attention_of_block(block: Any) -> Iterator[nn.Module]:

@@ -146,3 +146,12 @@ def test_inpainting_a_part_sees_the_regions_of_that_part() -> None:
     left, right = (part_for(region, paste_to=(x, 0, 64, 64), mask_for_overlay=whole) for x in (0, 64))
     assert left._attention.shares((8, 8))[1].min() == 1
     assert right._attention.shares((8, 8))[1].max() == 0
+
+
+def test_controlnets_copies_of_the_unet_see_the_regions_too() -> None:
+    copy, adapter = TextModel().model.diffusion_model, nn.Linear(2, 2)
+    units = [SimpleNamespace(control_model=model) for model in (copy, adapter, None)]
+    script = SimpleNamespace(latest_network=SimpleNamespace(control_params=units))
+    part = part_for({"shape": LEFT, "prompt": "fox"}, scripts=SimpleNamespace(alwayson_scripts=[script]))
+    own = shared.sd_model.model.diffusion_model
+    assert [layer.transformer for layer in part._attention.layers] == [own, copy]

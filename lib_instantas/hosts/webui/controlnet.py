@@ -27,7 +27,7 @@ WORKED_OUT = ("used_hint_cond", "used_hint_cond_latent", "used_hint_inpaint_hija
 
 def controlnet_hints(run: Run) -> Part | None:
     """The part for a run in which ControlNet is at work."""
-    return ControlNetHints(run) if any(True for _ in _units(run.p)) else None
+    return ControlNetHints(run) if any(True for _ in units_of(run.p)) else None
 
 
 class ControlNetHints(Part):
@@ -43,7 +43,7 @@ class ControlNetHints(Part):
             yield
             return
         with ExitStack() as swapped:
-            for unit in _units(self._run.p):
+            for unit in units_of(self._run.p):
                 swapped.enter_context(_swapped(unit, self._values(unit, call)))
                 for adapter in _caching_adapters(unit):
                     swapped.enter_context(_swapped(adapter, {"control": None, "hint_cond": None}))
@@ -71,7 +71,7 @@ class ControlNetHints(Part):
         return {name: _for_tiles(hint, call), **first_pass}
 
 
-def _units(p: Any) -> Iterator[Any]:
+def units_of(p: Any) -> Iterator[Any]:
     """The units of ControlNet that take part in a generation."""
     for script in getattr(getattr(p, "scripts", None), "alwayson_scripts", ()):
         network = getattr(script, "latest_network", None)

@@ -12,9 +12,10 @@ from modules import devices, extra_networks, prompt_parser, sd_samplers, shared
 from modules.hypernetworks import hypernetwork
 from torch import Tensor, nn
 
-from lib_instantas.attention import RegionalAttention
+from lib_instantas.attention import RegionalAttention, has_cross_attention
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import ModelCall
+from lib_instantas.hosts.webui.controlnet import units_of
 from lib_instantas.hosts.webui.parts import Part, Run
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.settings import Settings, SettingsError
@@ -61,7 +62,7 @@ class RegionalPrompts(Part):
 
     def __init__(self, run: Run, setup: RegionSetup) -> None:
         self._attention = RegionalAttention(
-            [shared.sd_model.model.diffusion_model],
+            [shared.sd_model.model.diffusion_model, *_control_models(run.p)],
             setup,
             upcast=bool(shared.opts.upcast_attn),
             prepare_context=_with_hypernetworks,
@@ -154,6 +155,12 @@ def _with_tokens(conditioning: Any, tokens: Tensor) -> Any:
     if not isinstance(conditioning, dict):
         return tokens
     return prompt_parser.DictWithShape({**conditioning, "crossattn": tokens}, tokens.shape)
+
+
+def _control_models(p: Any) -> list[nn.Module]:
+    """ControlNet's copies of the UNet that read the prompts themselves, on feature maps of the same tiles."""
+    models = (getattr(unit, "control_model", None) for unit in units_of(p))
+    return [model for model in models if isinstance(model, nn.Module) and has_cross_attention(model)]
 
 
 def _with_hypernetworks(layer: nn.Module, context: Tensor) -> tuple[Tensor, Tensor]:
