@@ -16,6 +16,19 @@ SHAPES = {
 }
 
 
+def real_autoencoder(channels: tuple[int, ...] = REAL_CHANNELS, **config: Any) -> Any:
+    """An autoencoder of the real layout, as it is initialised."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * len(channels),
+        up_block_types=("UpDecoderBlock2D",) * len(channels),
+        block_out_channels=channels,
+        layers_per_block=2,
+        latent_channels=4,
+        norm_num_groups=min(32, channels[0]),
+        **config,
+    )
+
+
 @torch.no_grad()
 def random_autoencoder(shape: str, seed: int, channels: tuple[int, ...] = REAL_CHANNELS) -> Any:
     """An autoencoder whose decoder makes pictures with the spread of real ones, and whose encoder unit latents.
@@ -23,15 +36,7 @@ def random_autoencoder(shape: str, seed: int, channels: tuple[int, ...] = REAL_C
     Freshly initialised networks answer with almost constant maps, on which every difference would look small.
     """
     torch.manual_seed(seed)
-    model: Any = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * len(channels),
-        up_block_types=("UpDecoderBlock2D",) * len(channels),
-        block_out_channels=channels,
-        layers_per_block=2,
-        latent_channels=4,
-        norm_num_groups=min(32, channels[0]),
-        **SHAPES[shape],
-    )
+    model = real_autoencoder(channels, **SHAPES[shape])
     model.eval()
     for module in model.modules():
         if isinstance(module, torch.nn.GroupNorm):
