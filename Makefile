@@ -6,7 +6,9 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 SHELL := /bin/bash
 # Without an NVIDIA driver the CUDA build of torch is several GB for nothing: prefer the CPU build where there is one.
-TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
+# Torch alone is looked up there, once: where that index cannot be reached, pip goes on with the others.
+TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || \
+  echo --no-deps --retries 0 --timeout 20 --extra-index-url https://download.pytorch.org/whl/cpu)
 
 .PHONY: demo test lint check-browser clean
 
