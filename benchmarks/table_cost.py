@@ -40,7 +40,7 @@ def sd20_unet(device: str) -> Any:
     torch.set_default_dtype(torch.float16)
     try:
         with torch.device(device):
-            unet = UNet2DConditionModel(
+            unet: Any = UNet2DConditionModel(
                 sample_size=NATIVE,
                 block_out_channels=(320, 640, 1280, 1280),
                 cross_attention_dim=TOKEN_WIDTH,

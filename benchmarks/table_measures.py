@@ -59,7 +59,7 @@ def as_tensor(picture: Image) -> Tensor:
 
 def _drawn(scene: Scene, size: Size) -> Tensor:
     pixels = render(replace(scene, seed=scene.seed + 10**6), size).pixels
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
 
 
 def native_crops(pictures: Tensor) -> Tensor:

@@ -29,7 +29,10 @@ GUIDANCE = 5.0
 
 @dataclass(frozen=True)
 class PictureSet:
-    """Pictures of one variant at one size, and the seconds that one took on average (the first left out)."""
+    """Pictures of one variant at one size, and the seconds that one took on average (the first left out).
+
+    On a CPU those are seconds of computing, which do not grow when other programs run beside.
+    """
 
     pictures: tuple[Image, ...]
     seconds: float
@@ -56,12 +59,13 @@ class Studio:
     def _make(self, variant: Variant, size: Size) -> PictureSet:
         engine = EnginePainter(self.pipeline, variant, self.features)
         painter = PanoramaPainter(self.pipeline) if variant.peer else engine
+        clock = time.perf_counter if self.pipeline.device.type == "cuda" else time.process_time
         pictures, seconds = [], []
         for number, scene in enumerate(self.scenes):
-            started = time.perf_counter()
+            started = clock()
             with torch.autocast(self.pipeline.device.type, torch.bfloat16):
                 pictures.append(painter(describe(scene), size, number, self.steps))
-            seconds.append(time.perf_counter() - started)
+            seconds.append(clock() - started)
         timed = seconds[1:] or seconds
         return PictureSet(tuple(pictures), sum(timed) / len(timed))
 
@@ -124,7 +128,8 @@ class PanoramaPainter:
         side = int(pipeline.unet.config.sample_size)
         parts = {name: getattr(pipeline, name) for name in ("vae", "text_encoder", "tokenizer", "unet")}
         scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
-        self.peer: Any = StableDiffusionPanoramaPipeline(
+        panorama: Any = StableDiffusionPanoramaPipeline
+        self.peer = panorama(
             **parts, scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False
         )
         self.peer.get_views = partial(self.peer.get_views, window_size=side, stride=side // 8)

@@ -1,7 +1,7 @@
 """The papers' tables on Small World, side by side with the papers: `python -m benchmarks.tables [--quick] [--json]`.
 
-InstantAS's tables 1 to 3, GVCF's tables 1 and 2 with its figure 5, and FSTD's table 4, with fixed prompts and seeds and
-diffusers' panorama pipeline as an outside peer on the same weights. Writes docs/benchmarks.md with charts and pictures
+InstantAS's tables 1 to 3, GVCF's tables 1 and 2 with its figures 3 and 5, and FSTD's table 4, with fixed prompts and
+seeds and diffusers' panorama pipeline as an outside peer on the same weights. Writes docs/benchmarks.md with charts and pictures
 (`--output`). `--quick` makes few pictures at one size. A machine with a CUDA GPU adds absolute times at the paper's
 five sizes.
 """
@@ -47,14 +47,14 @@ def _options() -> argparse.Namespace:
     parser = arguments(__doc__)
     parser.add_argument("--quick", action="store_true", help="few pictures, few steps, one size")
     parser.add_argument("--pictures", type=int, default=0, help="pictures per row (default 24, quick 4)")
-    parser.add_argument("--steps", type=int, default=0, help="sampler steps (default 20, quick 10)")
+    parser.add_argument("--steps", type=int, default=0, help="sampler steps (default 20, quick 8)")
     parser.add_argument("--only", nargs="*", default=[], metavar="TABLE", help="keys of the tables to make")
     parser.add_argument("--model", type=Path, default=CHECKPOINT, help="checkpoint of Small World")
     parser.add_argument("--output", type=Path, default=DOCUMENT, help="Markdown file to write")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     options.pictures = options.pictures or (4 if options.quick else 24)
-    options.steps = options.steps or (10 if options.quick else 20)
+    options.steps = options.steps or (8 if options.quick else 20)
     return options
 
 
@@ -81,7 +81,8 @@ def _document(done: list[Section], options: argparse.Namespace, folder: Path) ->
         "**FID-W** is the Frechet distance in the features of a judge trained on drawn scenes, **±** half of its 95 % "
         "interval over pictures (with few pictures the value itself is too high, for all rows alike); **KID-W** the "
         "unbiased kernel distance in the same features; **prompt** the share of 256x256 crops whose place and time are "
-        "the prompt's; **seam** the step across the resting grid's lines over that across other multiples of 8 pixels. "
+        "the prompt's; **seam** the step across the resting grid's lines over that across other multiples of 8 pixels; "
+        "**seconds** the time that computing one picture takes, decoding included, after the first of each row. "
         "The papers' FID is another measure on another model: only the order can be compared.\n"
     )
     return "\n".join([intro, *(section.markdown(folder, PICTURES) for section in done)])

@@ -1,9 +1,9 @@
 """GVCF's figure 3: what averaging tiles that each draw their own noise does, and what cures it.
 
-`python -m benchmarks.variance [--json]` paints one panorama of Small World with DDIM at eta 1 and MultiDiffusion's tiles
-three times: noise added once on the canvas (as the engine does), noise of each tile averaged (GVCF, eq. 11), and the same
-with the variance corrected (eq. 14). Reported: variance of the latents over that of the first, and `detail`, the mean
-step between neighbouring pixels over that of the first.
+`python -m benchmarks.variance [--json]` paints one panorama of Small World with DDIM at eta 1 and MultiDiffusion's
+tiles three times: noise added once on the canvas (as the engine does), noise of each tile averaged (GVCF, eq. 11), and
+the same with the variance corrected (eq. 14). Reported: variance of the latents over that of the first, and `detail`,
+the mean step between neighbouring pixels over that of the first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import parse_settings
 from small_world import CHECKPOINT
 
-PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "benchmarks" / "variance.png"
 GUIDANCE, CANVAS = 5.0, (32, 96)
 
 
@@ -36,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--prompt", default="mountains at sunset")
     parser.add_argument("--model", type=Path, default=CHECKPOINT)
-    parser.add_argument("--output", type=Path, default=PICTURE, help="PNG to write")
+    parser.add_argument("--output", type=Path, default=Path("variance.png"), help="PNG to write")
     options = parser.parse_args()
     pipeline = load_pipeline(options.model)
     latents = {}
