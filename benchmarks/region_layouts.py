@@ -44,7 +44,7 @@ class Layout:
     @property
     def prompt(self) -> str:
         """The main prompt."""
-        return describe(self.main, plain=True)
+        return describe(self.main)
 
     @property
     def setup(self) -> RegionSetup:
@@ -54,7 +54,13 @@ class Layout:
     def _region(self, placed: Placed) -> Region:
         (height, width), (left, top, right, bottom) = self.size, placed.box
         box = Rectangle(left / width, top / height, (right - left) / width, (bottom - top) / height)
-        return Region(box, describe(placed.scene, plain=True), feather=self.feather)
+        return Region(box, describe(placed.scene), feather=self.feather)
+
+    @property
+    def borders(self) -> list[int]:
+        """Columns where a region begins or ends within the picture."""
+        edges = {x for placed in self.regions for x in (placed.box[0], placed.box[2])}
+        return sorted(x for x in edges if 0 < x < self.size[1])
 
     def judged(self) -> tuple[Placed, ...]:
         """What is to be seen in each square of the picture, from left to right."""
