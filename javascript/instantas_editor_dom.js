@@ -59,9 +59,15 @@
         return node;
     }
 
-    /** Change a field's value unless the user is in it. */
+    /** Fields in which the user has typed something that is not settled yet. */
+    const inHand = new WeakSet();
+    document.addEventListener("input", event => inHand.add(event.target), true);
+    document.addEventListener("change", event => inHand.delete(event.target), true);
+    document.addEventListener("focusout", event => inHand.delete(event.target), true);
+
+    /** Change a field's value unless the user is typing in it. */
     function fill(field, value) {
-        if (document.activeElement === field && field.type !== "range") return;
+        if (inHand.has(field) && field.type !== "range") return;
         if (field.value !== String(value)) field.value = value;
     }
 

@@ -113,7 +113,7 @@
                 const plan = await this.server.ask("plan", params);
                 this.step.range.max = `${plan.steps.length}`;
                 this.stage.showPlan(plan);
-                this.root.dataset.plan = this.asked;
+                this.root.dataset.plan = JSON.stringify(params);
                 this.render(this.store.drawing, this.store.view);
             } catch (error) {
                 this.note.textContent = error.message;

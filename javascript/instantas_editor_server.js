@@ -4,6 +4,8 @@
 // reverse proxies treat them like any other use of the page. One is under way at a time.
 (function (editor) {
     const PATIENCE = 20000;
+    /** After so long a press of the button that Gradio did not take up is made again. */
+    const AGAIN = 1500;
 
     class Server {
         constructor() {
@@ -24,11 +26,19 @@
             if (this.current || !this.waiting.length) return;
             const request = this.current = this.waiting.shift();
             request.timer = setTimeout(() => this.finish(r => r.reject(new Error("The server does not answer."))), PATIENCE);
+            this.press(request);
+        }
+
+        press(request) {
+            if (request !== this.current || request.taken) return;
             document.getElementById("instantas_editor_ask").click();
+            setTimeout(() => this.press(request), AGAIN);
         }
 
         /** Called by the Gradio event: the request's text. */
         request() {
+            if (!this.current) return "";
+            this.current.taken = true;
             const {id, method, params} = this.current;
             return JSON.stringify({id, method, params});
         }

@@ -87,3 +87,10 @@ def test_an_impossible_canvas_is_refused(surface, side, value):
     field.press("Enter")
     expect(surface.page.locator(".ias-notice")).to_contain_text(f"{side} must be between 64 and 32768 pixels")
     expect(field).to_have_value({"width": "1024", "height": "512"}[side])
+
+
+def test_a_field_that_has_the_focus_follows_undo(surface):
+    surface.set_canvas(1024, 512)
+    surface.page.locator(".ias-canvas-width").focus()
+    surface.page.evaluate("instantasEditor.app.store.undo()")
+    expect(surface.page.locator(".ias-canvas-width")).to_have_value("2048")
