@@ -19,6 +19,7 @@ from lib_instantas.hosts.webui import probe
 from lib_instantas.hosts.webui.api import add_routes
 from lib_instantas.hosts.webui.arguments import parse_arguments, with_setting
 from lib_instantas.hosts.webui.forecast import Pass, forecast
+from lib_instantas.hosts.webui.limits import Output, size_warnings
 from lib_instantas.hosts.webui.native import native_side
 from lib_instantas.hosts.webui.options import add_options, default_settings
 from lib_instantas.hosts.webui.page import line_for, passes_of
@@ -62,8 +63,27 @@ def test_the_line_for(values: dict, size: tuple[int, int], expected: str) -> Non
 
 
 def test_the_line_warns_of_a_picture_that_the_file_format_cannot_hold() -> None:
-    assert "webp files hold at most 16383 pixels a side" in forecast(settings(), [Pass("", (64, 20000), 1)], 64, "webp")
-    assert "files hold" not in forecast(settings(), [Pass("", (64, 20000), 1)], 64, "png")
+    wide = [Pass("", (64, 20000), 1)]
+    assert "webp files hold at most 16383 pixels a side" in forecast(settings(), wide, 64, Output("webp"))
+    assert "files hold" not in forecast(settings(), wide, 64, Output("png"))
+
+
+@pytest.mark.parametrize(
+    ("size", "output", "expected"),
+    [
+        ((512, 20000), Output("png"), []),
+        ((4096, 4096), Output("png", "Approx NN"), []),
+        ((70000, 64), Output("jpg"), ["jpg files hold at most 65535 pixels"]),
+        ((16384, 16384), Output("png"), ["more than 178956970 pixels cannot be opened again"]),
+        ((512, 20000), Output("png", "TAESD", "webp"), ["live previews in webp hold at most 16383"]),
+        ((512, 20000), Output("png", "Approx cheap", "webp"), []),
+        ((8192, 8192), Output("png", "Full"), ["by the method Full takes 0.8 GB"]),
+    ],
+)
+def test_what_a_large_picture_cannot_be_is_said(size: tuple[int, int], output: Output, expected: list[str]) -> None:
+    warnings = list(size_warnings(size, output))
+    assert len(warnings) == len(expected)
+    assert all(part in warning for part, warning in zip(expected, warnings, strict=True))
 
 
 def test_the_line_of_a_huge_picture_is_quick_and_right() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from lib_instantas.hosts.webui.limits import Output, size_warnings
 from lib_instantas.methods import Request
 from lib_instantas.settings import Settings
 from lib_instantas.sizes import canvas_for
@@ -13,9 +13,6 @@ from lib_instantas.tiling import LATENT_SCALE, Size
 
 MANY_TILES = 2_000
 """Tiles in one grid from which on only the first evaluation is planned and the rest is taken to be like it."""
-
-LARGEST_BY_FORMAT = {"webp": 16_383, "jpg": 65_535, "jpeg": 65_535}
-"""Longest side in pixels that a file format can hold."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +28,10 @@ class Pass:
     exact: bool = True
 
 
-def forecast(settings: Settings, passes: list[Pass], native: int, file_format: str = "png") -> str:
+def forecast(settings: Settings, passes: list[Pass], native: int, output: Output | None = None) -> str:
     """One line for the passes of a generation with a model of `native` latent pixels a side."""
     lines = [f"{work.name}{_describe(settings, work, native)}" for work in passes]
-    text = "; ".join([*lines, *_warnings(passes, file_format)])
+    text = "; ".join([*lines, *(size_warnings(passes[-1].size, output or Output()) if passes else ())])
     return text if settings.enabled else f"Off. Switched on: {text}"
 
 
@@ -65,9 +62,3 @@ def _times_native(request: Request) -> str:
 
 def _shown(size: Size) -> str:
     return f"{size[1]}x{size[0]}"
-
-
-def _warnings(passes: list[Pass], file_format: str) -> Iterator[str]:
-    largest = LARGEST_BY_FORMAT.get(file_format.lower())
-    if largest and passes and max(passes[-1].size) > largest:
-        yield f"{file_format} files hold at most {largest} pixels a side: choose png to save this picture"

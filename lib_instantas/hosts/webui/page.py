@@ -9,6 +9,7 @@ from modules import sd_models, sd_samplers, sd_samplers_timesteps, shared
 
 from lib_instantas.hosts.webui.arguments import parse_arguments
 from lib_instantas.hosts.webui.forecast import Pass, forecast
+from lib_instantas.hosts.webui.limits import Output
 from lib_instantas.hosts.webui.native import SD1, native_side
 from lib_instantas.settings import Settings, SettingsError
 
@@ -33,7 +34,18 @@ def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
         return str(error)
     model = sd_models.model_data.sd_model
     native = SD1 if model is None else native_side(model)
-    return forecast(settings, passes_of(settings, controls), native, shared.opts.samples_format)
+    return forecast(settings, passes_of(settings, controls), native, output_here())
+
+
+def output_here() -> Output:
+    """Where this host's pictures and live previews go."""
+    opts = shared.opts
+    previews = getattr(opts, "live_previews_enable", False) and getattr(opts, "show_progress_every_n_steps", 0) > 0
+    return Output(
+        opts.samples_format,
+        getattr(opts, "show_progress_type", None) if previews else None,
+        getattr(opts, "live_previews_image_format", "png"),
+    )
 
 
 def passes_of(settings: Settings, controls: Mapping[str, Any]) -> list[Pass]:

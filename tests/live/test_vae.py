@@ -1,0 +1,113 @@
+"""The host's own autoencoder in tiles: the same pictures, of any size, and nothing left behind."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from client import Client, RefusedError, difference
+from infotexts import done
+from PIL import Image
+from test_generation import checkpoint, colours
+from webui import WebUI
+
+OFF = {"enabled": True, "vae": "off"}
+ON = {"enabled": True, "vae": "on", "vae_tile": 64}
+HIRES = {"enable_hr": True, "hr_scale": 1.5, "denoising_strength": 0.7}
+LESS_THAN_ROUNDING = 0.02
+"""Grey levels of 255: a pixel in fifty may fall on the other side of rounding."""
+A_RANDOM_DRAW = 0.3
+"""Where a picture is encoded, the host draws from the encoder's distribution without a seed: two runs never agree."""
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [
+        ("sd1", LESS_THAN_ROUNDING),
+        ("sd1-inpainting", A_RANDOM_DRAW),
+        ("sd2", LESS_THAN_ROUNDING),
+        ("sdxl", LESS_THAN_ROUNDING),
+    ],
+)
+def test_tiles_change_no_picture(client: Client, name: str, tolerance: float) -> None:
+    tiled, untiled = (client.txt2img(settings, **checkpoint(name)) for settings in (ON, OFF))
+    assert "VAE in tiles (exact)" in done(tiled)
+    assert "VAE" not in done(untiled)
+    assert untiled.pixels.std() > 1
+    assert difference(tiled.images[0], untiled.images[0]) < tolerance
+
+
+@pytest.mark.parametrize("upscaler", ["Latent", "Nearest"])
+def test_hires_fix_decodes_and_encodes_in_tiles(client: Client, upscaler: str) -> None:
+    tiled, untiled = (client.txt2img(settings, **HIRES, hr_upscaler=upscaler) for settings in (ON, OFF))
+    assert difference(tiled.images[0], untiled.images[0]) < A_RANDOM_DRAW
+
+
+def test_img2img_encodes_in_tiles(client: Client) -> None:
+    tiled, untiled = (client.img2img(colours(), settings, steps=4) for settings in (ON, OFF))
+    assert difference(tiled.images[0], untiled.images[0]) < A_RANDOM_DRAW
+
+
+def test_a_picture_that_fits_is_left_to_the_host(client: Client) -> None:
+    auto, off = (client.txt2img({"enabled": True, "vae": vae}) for vae in ("auto", "off"))
+    assert "VAE" not in done(auto)
+    assert difference(auto.images[0], off.images[0]) == 0
+
+
+def test_the_hosts_other_decoders_are_untouched(client: Client) -> None:
+    # "Approx NN" and "TAESD" have to be fetched; this decoder needs no file.
+    cheap = checkpoint("sd1", sd_vae_decode_method="Approx cheap")
+    tiled, untiled = (client.txt2img(settings, **cheap) for settings in (ON, OFF))
+    assert "VAE in tiles" not in done(tiled)
+    assert difference(tiled.images[0], untiled.images[0]) == 0
+
+
+def test_a_wrapped_panorama_meets_itself(client: Client) -> None:
+    """The step from the last column to the first is no larger than between neighbours inside."""
+
+    def step_at_border(wrap: str) -> float:
+        settings = {"enabled": True, "vae": "on", "vae_tile": 64, "wrap": wrap}
+        pixels = client.txt2img(settings, sampler_name="Euler a", steps=6).pixels.astype(float)
+        inside = np.abs(np.diff(pixels, axis=1)).mean(axis=(0, 2))[7::8]  # where one latent pixel meets the next
+        return float(np.abs(pixels[:, 0] - pixels[:, -1]).mean() / inside.mean())
+
+    assert step_at_border("horizontal") < 1.5
+
+
+def test_the_hosts_own_tiling_checkbox_goes_on_working(client: Client) -> None:
+    tiled, untiled = (client.txt2img(settings, tiling=True) for settings in (ON, OFF))
+    assert difference(tiled.images[0], untiled.images[0]) < LESS_THAN_ROUNDING
+
+
+@pytest.mark.parametrize("action", ["", "raise", "interrupt", "skip"])
+def test_the_autoencoder_is_given_back_as_it_was(client: Client, action: str) -> None:
+    client.txt2img(ON, **HIRES)
+    client.post("/test/begin", {"at": 4 if action else 0, "action": action})
+    client.post("/test/remember")
+    try:
+        client.txt2img(ON, **HIRES, steps=4)
+    except RefusedError:
+        assert action == "raise"
+    changed = set(client.get("/test/changed"))
+    client.get("/test/seen")
+    assert {name for name in changed if "first_stage_model" in name} == set()
+
+
+LARGE = [(20000, 512), (4096, 4096)]
+
+
+@pytest.mark.parametrize("size", LARGE, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_a_large_picture_is_made_saved_and_read_back(webui: WebUI, size: tuple[int, int]) -> None:
+    settings: dict[str, Any] = {"enabled": True, "vae": "on", "width": size[0], "height": size[1], "tile": 512}
+    made = webui.client.txt2img(settings, steps=1, cfg_scale=1, sampler_name="Euler", save_images=True, seed=91)
+    assert made.images[0].size == size
+    assert "VAE in tiles (exact)" in done(made)
+    saved = max((webui.data / "pictures").rglob("*.png"), key=lambda path: path.stat().st_mtime)
+    with Image.open(io.BytesIO(saved.read_bytes())) as picture:
+        assert picture.size == size
+        answer = webui.client.post("/sdapi/v1/png-info", {"image": base64.b64encode(saved.read_bytes()).decode()})
+    assert answer["parameters"]["Size-1"] == str(size[0])
+    assert answer["parameters"]["Size-2"] == str(size[1])
