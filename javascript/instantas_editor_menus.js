@@ -133,7 +133,7 @@
                 element("label", {class: "ias-check"}, this.follow, element("span", {}, "Always the last result")),
                 this.opacity.root, this.file,
             ]);
-            this.fade(70);
+            this.fade(90);
         }
 
         fade(percent) {

@@ -3,7 +3,7 @@
 // Regions as Konva nodes. A node's own box is its region's bounds, so that moving and stretching it means the same
 // for every kind of shape.
 (function (editor) {
-    const FILL = {plain: 0.22, selected: 0.34};
+    const FILL = {plain: 0.18, selected: 0.26};
 
     function faded(color, alpha) {
         const number = parseInt(color.slice(1), 16);
@@ -47,7 +47,7 @@
             width: bounds.width * raster.width, height: bounds.height * raster.height,
         };
         const image = editor.mask.tinted(raster, region.color);
-        const node = new Konva.Image({...box, image, crop, opacity: region.enabled ? 0.55 : 0.15});
+        const node = new Konva.Image({...box, image, crop, opacity: region.enabled ? 0.4 : 0.12});
         node.hitFunc(context => hitPainted(context, node, raster, crop));
         return node;
     }

@@ -43,7 +43,7 @@ MAX_SEED = 2**32 - 1
 DETAILS = (("schedule", "edges"), ("gamma", "movement"), ("tile", "fit"), ("tile_batch", "overlap"))
 """What works by itself, folded away; a setting that is named nowhere gets a row of its own after these."""
 
-PROMPT = "a red house in a meadow at noon"
+PROMPT = "mountains at sunset"
 
 
 class Page:

@@ -1,4 +1,4 @@
-"""The README's picture of the editor: `python tests/editor/screenshot.py docs/pictures/editor.png`.
+"""The README's picture of the editor: `PYTHONPATH=. python tests/editor/screenshot.py docs/pictures/editor.png`.
 
 Regions on a panorama, made with the embedded model (a minute or two on a processor).
 """
@@ -24,7 +24,7 @@ PATIENCE = 600_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--prompt", default="a meadow at noon")
+    parser.add_argument("--prompt", default="mountains at sunset")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--steps", default="20")
     options = parser.parse_args()
@@ -51,13 +51,13 @@ def set_up(surface: Surface, options: argparse.Namespace) -> None:
 def draw(surface: Surface) -> None:
     """A box, a polygon and a painted mask."""
     surface.draw_box((0.05, 0.15), (0.3, 0.95))
-    describe(surface, "house", "a red house in a meadow at noon")
+    describe(surface, "forest", "a forest at night")
     surface.draw_polygon([(0.4, 0.95), (0.42, 0.35), (0.52, 0.1), (0.62, 0.35), (0.64, 0.95)])
-    describe(surface, "windmill", "a white windmill in a meadow at noon")
+    describe(surface, "desert", "a desert by day")
     surface.page.locator(".ias-frame").press("Escape")
     surface.paint((0.76, 0.72), (0.83, 0.45), (0.92, 0.7), (0.8, 0.75))
     surface.use("Select and move")
-    describe(surface, "tree", "a green tree in a meadow at noon")
+    describe(surface, "snow", "a snowy plain by day")
     surface.page.locator(".ias-selected").locator('input[type=number][aria-label="Feather"]').fill("24")
 
 
