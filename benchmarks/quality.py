@@ -27,6 +27,7 @@ from lib_instantas.settings import Settings
 from small_world import CHECKPOINT
 from small_world.checkpoint import Model, load
 from small_world.judge import Judge, load_judge
+from small_world.progress import keep_memory
 from small_world.renderer import render
 from small_world.scene import PLACES, THINGS, TIMES, TIMES_OF_THING, Scene, describe
 
@@ -67,6 +68,11 @@ class Trial:
     canvas: str
     sampler: str = "DDIM"
     steps: int = 20
+
+    @property
+    def label(self) -> str:
+        """Name of the row."""
+        return f"{self.variant} {self.canvas} {self.sampler} {self.steps}"
 
     @property
     def run(self) -> Run:
@@ -169,7 +175,7 @@ def figures_of(
             (trial.variant, pictures[:some])
         )
         figures = assess(judge, pictures, chosen, trial.run.size)
-        row = {**vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
+        row = {"label": trial.label, **vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
         progress(
             json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
         )
@@ -185,23 +191,23 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three variants, few pictures: a few minutes on two cores")
     parser.add_argument("--full", action="store_true", help="also Euler a and 50 steps")
     parser.add_argument("--pictures", type=int, default=0, help="pictures per variant")
+    parser.add_argument("--only", default="", help='trials whose label holds this, such as "1024x256 DDIM 20"')
     parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
     options = parser.parse_args()
     count = options.pictures or (8 if options.quick else 24)
+    keep_memory()
     model, judge = load(CHECKPOINT), load_judge()
     native = native_figures(model, judge, scenes(2 * count))
     progress(f"256x256: {native}")
-    rows = list(figures_of(model, judge, trials(options.quick, options.full), count, options.sheets))
+    chosen = [trial for trial in trials(options.quick, options.full) if options.only in trial.label]
+    rows = list(figures_of(model, judge, chosen, count, options.sheets))
     if options.json:
         print(json.dumps({"native": native, "rows": rows}))
         return
     columns = ("seam", "worst", "drift", "crops", "fid_w", "things")
-    print("".join(f"{name:>26}" if i == 0 else f"{name:>10}" for i, name in enumerate(("variant", "canvas", *columns))))
+    print(f"{'':>44}" + "".join(f"{name:>10}" for name in columns))
     for row in rows:
-        label = row["variant"] + (
-            "" if row["steps"] == 20 and row["sampler"] == "DDIM" else f" {row['sampler']} {row['steps']}"
-        )
-        print(f"{label:>36}{row['canvas']:>10}" + "".join(f"{row[name]:10.3f}" for name in columns))
+        print(f"{row['label']:>44}" + "".join(f"{row[name]:10.3f}" for name in columns))
 
 
 if __name__ == "__main__":

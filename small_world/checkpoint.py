@@ -17,6 +17,7 @@ from transformers import CLIPTokenizer
 
 from small_world import autoencoder, unet
 from small_world.autoencoder import Autoencoder
+from small_world.progress import channels_last
 from small_world.schedule import alphas_cumprod, betas
 from small_world.text import text_config, write_tokenizer
 from small_world.train_unet import Painter
@@ -57,6 +58,7 @@ def load(path: Path) -> Model:
     for module, prefix in ((coder, AUTOENCODER), (painter.unet, UNET), (painter.text, TEXT)):
         part = {name[len(prefix) :]: value.float() for name, value in weights.items() if name.startswith(prefix)}
         module.load_state_dict(part)
+        channels_last(module, "cpu")
     return Model(coder.eval().requires_grad_(False), painter.eval().requires_grad_(False), tokenizer)
 
 

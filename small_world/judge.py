@@ -40,9 +40,8 @@ class Judge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, 48, 4, 4), *_layer(48, 64), *_layer(64, 96, 2), *_layer(96, 96),
-            *_layer(96, 128, 2), *_layer(128, 128), *_layer(128, 128),
-        )  # fmt: skip
+            nn.Conv2d(3, 48, 4, 4), *_layer(48, 64), *_layer(64, 96), *_layer(96, 128, 2), *_layer(128, 128)
+        )
         self.map = nn.Conv2d(128, len(THINGS), 1)
         nn.init.constant_(self.map.bias, -4.0)  # type: ignore[arg-type]
         self.embed = nn.Linear(256 + len(THINGS), FEATURES)
@@ -51,7 +50,11 @@ class Judge(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return logits of place, time and thing, the features, and the logits of the map of things."""
-        body = self.body(pictures * 4 - 2)
+        return self.of_half_size(F.avg_pool2d(pictures, 2))
+
+    def of_half_size(self, halves: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return the same of pictures that are already reduced to half their size, as training does."""
+        body = self.body(halves * 4 - 2)
         things = self.map(body)
         pooled = [body.mean((2, 3)), body.amax((2, 3)), things.amax((2, 3)) / 4]
         features = F.silu(self.embed(torch.cat(pooled, 1).float()))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -38,8 +40,8 @@ def spots(scenes: Sequence[Scene], side: int) -> Tensor:
 
 
 def disturbed(pictures: Tensor) -> Tensor:
-    """Return the pictures [B, 3, H, W] blurred to various degrees, a little brighter or darker, and noisy."""
-    blurred = F.avg_pool2d(F.pad(pictures, (2, 2, 2, 2), mode="reflect"), 5, 1)
+    """Return half-size pictures [B, 3, H, W] blurred to various degrees, a little brighter or darker, and noisy."""
+    blurred = F.avg_pool2d(pictures, 3, 1, 1, count_include_pad=False)
     share = 1.2 * torch.rand(len(pictures), 1, 1, 1, device=pictures.device) - 0.2
     tone = 1 + 0.08 * torch.randn(len(pictures), 3, 1, 1, device=pictures.device)
     noise = 0.04 * torch.rand(len(pictures), 1, 1, 1, device=pictures.device) * torch.randn_like(pictures)
@@ -48,7 +50,7 @@ def disturbed(pictures: Tensor) -> Tensor:
 
 def loss_of(judge: Judge, pictures: Tensor, wanted: Tensor, target: Tensor) -> Tensor:
     """Return the sum of the three cross-entropies and that of the map of things."""
-    place, time, thing, _, things = judge(pictures)
+    place, time, thing, _, things = judge.of_half_size(pictures)
     weight = 1 + 20 * target
     heat = F.binary_cross_entropy_with_logits(things.float(), target, weight)
     heads = (place, time, thing)
@@ -69,11 +71,17 @@ def train(folder: Path, pictures: Path, minutes: float, device: str, workers: in
     return judge.eval().requires_grad_(False)
 
 
+def halves(path: Path) -> NDArray[np.uint8]:
+    """Return all pictures of a file [N, H, W, 3] at half their size."""
+    pictures = np.load(path, mmap_mode="r")
+    return np.stack([np.asarray(Image.fromarray(picture).reduce(2)) for picture in pictures])
+
+
 def _work(worker: int, judge: Judge, folder: Path, path: Path, minutes: float, device: str) -> None:
     stage = Stage("judge", judge, folder, minutes, RATE, worker)
-    source = np.load(path, mmap_mode="r")
+    source = halves(path)
     scenes = [random_scene(seed) for seed in range(len(source))]
-    wanted, target = labels(scenes), spots(scenes, source.shape[1])
+    wanted, target = labels(scenes), spots(scenes, 2 * source.shape[1])
     rng = np.random.default_rng([worker, stage.step])
     while stage.running:
         rows = rng.integers(len(source), size=32)
