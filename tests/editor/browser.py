@@ -20,13 +20,14 @@ FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-PATIENCE = 30.0
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE = 60.0
 """Seconds until a server that does not come up counts as broken."""
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
+    executable = next((path for path in map(shutil.which, BROWSERS) if path), None)
     assert executable, "the editor's tests need Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
