@@ -97,6 +97,10 @@ def without_regions(studio: Studio, layout: Layout, seed: int) -> Tensor:
     return studio.picture(layout, seed, RegionSetup())
 
 
+WAYS: dict[Way, str] = {regional_attention: "", one_pass_per_region: "multidiffusion_"}
+"""The ways to compare, and what their figures' names begin with."""
+
+
 def main() -> None:
     """Make the pictures, judge them, print the figures."""
     parser = arguments(__doc__)
@@ -107,17 +111,18 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="folder for the pictures")
     options = parser.parse_args()
     studio = Studio(load_pipeline(options.model), options.steps)
-    judge = load_judge()
     kinds = [(layout, seed) for seed in range(options.seeds) for layout in layouts(seed)]
-    figures = {"base_adherence": base_adherence(studio, judge, options.seeds)}
-    for prefix, way in (("", regional_attention), ("multidiffusion_", one_pass_per_region)):
-        pictures = [(layout, seed, _made(studio, way, layout, seed)) for layout, seed in kinds]
-        figures |= {prefix + name: value for name, value in judged(studio, judge, pictures).items()}
-        figures[prefix + "cost_ratio"] = cost_ratio(studio, way, options.repeats)
-        progress(f"so far: {figures}")
-        if options.save:
-            _save(options.save / (prefix.rstrip("_") or "instantas"), pictures)
-    result({"pictures": len(kinds), **figures}, options.json)
+    made = {way: [(layout, seed, _made(studio, way, layout, seed)) for layout, seed in kinds] for way in WAYS}
+    if options.save:
+        for way, pictures in made.items():
+            _save(options.save / way.__name__, pictures)
+    costs = {way: cost_ratio(studio, way, options.repeats) for way in WAYS}
+    judge = load_judge()
+    figures = {"pictures": len(kinds), "base_adherence": base_adherence(studio, judge, options.seeds)}
+    for way, prefix in WAYS.items():
+        found = judged(studio, judge, made[way]) | {"cost_ratio": costs[way]}
+        figures |= {prefix + name: value for name, value in found.items()}
+    result(figures, options.json)
 
 
 def _made(studio: Studio, way: Way, layout: Layout, seed: int) -> Tensor:
