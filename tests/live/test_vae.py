@@ -100,7 +100,10 @@ LARGE = [(20000, 512), (4096, 4096)]
 
 
 @pytest.mark.parametrize("size", LARGE, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_a_large_picture_is_made_saved_and_read_back(webui: WebUI, size: tuple[int, int]) -> None:
+def test_a_large_picture_is_made_saved_and_read_back(
+    webui: WebUI, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.TIMEOUT", 1500)  # a minute or two where nothing else runs
     settings: dict[str, Any] = {"enabled": True, "vae": "on", "width": size[0], "height": size[1], "tile": 512}
     made = webui.client.txt2img(settings, steps=1, cfg_scale=1, sampler_name="Euler", save_images=True, seed=91)
     assert made.images[0].size == size
