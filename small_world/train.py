@@ -1,4 +1,4 @@
-"""Makes the model from nothing: scenes, autoencoder, latents, UNet with text encoder, decoder once more, judge.
+"""Makes the model from nothing: scenes, autoencoder, latents, UNet with text encoder, judge.
 
 Every stage goes on where it was interrupted: give the same folder and minutes again.
 """
@@ -17,7 +17,7 @@ from small_world.progress import keep_memory
 from small_world.text import write_tokenizer
 
 LOGGER = logging.getLogger(__name__)
-SHARES = {"autoencoder": 0.15, "painter": 0.6, "decoder": 0.17, "judge": 0.08}
+SHARES = {"autoencoder": 0.22, "painter": 0.7, "judge": 0.08}
 """How the minutes of training are shared among the stages; drawing and encoding come on top."""
 
 
@@ -33,7 +33,6 @@ def train(folder: Path, minutes: float, device: str, pictures: int, workers: int
     write_tokenizer(folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     painter = train_unet.train(folder, latents, tokenizer, budget["painter"], device, parallel)
-    coder = train_autoencoder.polish(folder, coder, drawn, budget["decoder"], device, parallel)
     checkpoint = folder / "small_world.safetensors"
     save(Model(coder, painter, tokenizer), checkpoint)
     train_judge.train(folder, drawn, budget["judge"], device, parallel)

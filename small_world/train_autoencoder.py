@@ -63,32 +63,6 @@ def _work(worker: int, model: Autoencoder, folder: Path, path: Path, minutes: fl
         stage.update(loss)
 
 
-def polish(folder: Path, model: Autoencoder, pictures: Path, minutes: float, device: str, workers: int) -> Autoencoder:
-    """Train only the decoder for so many minutes more: latents stay what the UNet learns from meanwhile."""
-    model.train().requires_grad_(True)
-    channels_last(model, device)
-    for encoding in (model.encoder, model.quant_conv):
-        encoding.requires_grad_(False)
-    on_workers(_polish, workers, model, folder, pictures, minutes, device)
-    model.load_state_dict(torch.load(folder / "decoder.pt", map_location=device, weights_only=True)["averaged"])
-    return model.eval().requires_grad_(False)
-
-
-def _polish(worker: int, model: Autoencoder, folder: Path, path: Path, minutes: float, device: str) -> None:
-    stage = Stage("decoder", model, folder, minutes, RATE, worker)
-    pictures = np.load(path, mmap_mode="r")
-    rng = np.random.default_rng([worker, stage.step, 1])
-    while stage.running:
-        side, rows = LESSONS[-1][1:] if rng.random() < 0.5 else LESSONS[0][1:]
-        x = as_input(_crops(pictures, rows, side, rng), device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16):
-            with torch.no_grad():
-                z = model.moments(x)[0]
-            # The UNet's latents are not exact: a decoder that is used to a little noise draws them more cleanly.
-            y = model.decode(z + 0.05 * STD * torch.randn_like(z)).float()
-        stage.update(_error(y, x))
-
-
 def _crops(pictures: NDArray[np.uint8], rows: int, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     def crop() -> NDArray[np.uint8]:
         picture = pictures[rng.integers(len(pictures))]
