@@ -27,6 +27,7 @@ CONFIG = {
     "skip_early_cond": 0.0,
     "s_min_uncond": 0.0,
     "s_min_uncond_all": False,
+    "sd_vae_decode_method": "Full",
     "return_mask": False,
     "return_mask_composite": False,
 }
