@@ -16,7 +16,7 @@ def sd15_unet(device: str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
 
     torch.manual_seed(0)
     with torch.device(device):
-        unet = UNet2DConditionModel(
+        unet: Any = UNet2DConditionModel(
             sample_size=NATIVE,
             block_out_channels=(320, 640, 1280, 1280),
             cross_attention_dim=TOKEN_WIDTH,

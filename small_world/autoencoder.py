@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         for level in self.down:
             h = level(h)
             if hasattr(level, "downsample"):
-                h = level.downsample(F.pad(h, (0, 1, 0, 1)))
+                h = level.downsample(F.pad(h, (0, 1, 0, 1)))  # type: ignore[operator]
         return self.conv_out(self.norm_out(self.mid(h), silu=True))
 
 
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
         widths = [BASE * multiple for multiple in MULTIPLES]
         self.conv_in = anchor(conv3(LATENT, widths[-1]))
         self.mid = _Mid(widths[-1])
-        levels = []
+        levels: list[_Level] = []
         for index, width in reversed(list(enumerate(widths))):
             level = _Level(widths[min(index + 1, len(widths) - 1)], width, BLOCKS + 1)
             if index > 0:
@@ -125,7 +125,7 @@ class Decoder(nn.Module):
         for level in reversed(self.up):
             h = level(h)
             if hasattr(level, "upsample"):
-                h = level.upsample(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+                h = level.upsample(F.interpolate(h, scale_factor=2.0, mode="nearest"))  # type: ignore[operator]
         return self.conv_out(self.norm_out(h, silu=True))
 
 
@@ -178,20 +178,20 @@ def _pass_through(model: Autoencoder) -> None:
     for kernel, levels in ((average, model.encoder.down), (smooth, model.decoder.up)):
         for conv in (module.conv for module in levels.modules() if isinstance(module, ConvIn)):
             conv.weight.copy_(torch.eye(BASE)[:, :, None, None] * kernel)
-            conv.bias.zero_()
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     for conv in (model.encoder.conv_in, model.decoder.conv_in):
         nn.init.normal_(conv.weight, std=0.02)
-        conv.bias[::3] = 0
+        conv.bias[::3] = 0  # type: ignore[index]
         for group in range(30):
             conv.weight[3 * group] = 0
             conv.weight[3 * group, group % 3, 1, 1] = (-1.0) ** (group // 3)
     for conv in (model.encoder.conv_out, model.decoder.conv_out):
         nn.init.normal_(conv.weight, std=0.02)
         conv.weight[:3] = 0
-        conv.bias.zero_()
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         for group in range(30):
             pattern = torch.tensor([1.0, -1.0, -1.0]) * (-1.0) ** (group // 3) * GAIN / 5
             conv.weight[group % 3, 3 * group : 3 * group + 3, 1, 1] = pattern
     for conv in (model.quant_conv, model.post_quant_conv):
         nn.init.dirac_(conv.weight)
-        conv.bias[:LATENT] = 0
+        conv.bias[:LATENT] = 0  # type: ignore[index]

@@ -181,7 +181,7 @@ class _Coder:
         settings = self.vae.settings
         if settings.vae != "auto" or any(settings.wraps_per_axis):
             return True
-        itemsize = self.tiled.passes[0].layers[0].weight.element_size()
+        itemsize = next(self.tiled.passes[0].layers[0].parameters()).element_size()
         needed = x.shape[0] * untiled_bytes(self.tiled.passes, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
         return needed > SHARE_OF_FREE_MEMORY * _free_bytes(devices.device)
 
