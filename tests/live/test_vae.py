@@ -99,6 +99,7 @@ def test_the_autoencoder_is_given_back_as_it_was(client: Client, action: str) ->
 LARGE = [(20000, 512), (4096, 4096)]
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("size", LARGE, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_a_large_picture_is_made_saved_and_read_back(
     webui: WebUI, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
