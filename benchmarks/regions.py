@@ -4,9 +4,10 @@ Pictures of two to four regions side by side, one in the main prompt and one in 
 classifier that knows real scenes looks at each square of 256 pixels:
 
 - `adherence`: share of a region's squares that show the place and the time of its prompt;
+- `place_adherence`: share that show the place, whatever the time;
 - `leakage`: share that show those of another prompt of the picture instead;
 - `main_adherence`: the same as adherence, of squares that no region covers;
-- `base_adherence`: of single pictures of the same prompts, 256 x 256, which is the most one can hope for;
+- `base_*`: the same of single pictures of the same prompts, 256 x 256, which is the most one can hope for;
 - `background_change`: how much one region changes the rest of the picture, as the mean difference of pixels beside it
   over that of two pictures of unrelated seeds;
 - `border_seam`: mean step of pixels across hard regions' borders, over that across all other multiples of 8 pixels;
@@ -118,7 +119,7 @@ def main() -> None:
             _save(options.save / way.__name__, pictures)
     costs = {way: cost_ratio(studio, way, options.repeats) for way in WAYS}
     judge = load_judge()
-    figures = {"pictures": len(kinds), "base_adherence": base_adherence(studio, judge, options.seeds)}
+    figures = {"pictures": len(kinds), **base(studio, judge, options.seeds)}
     for way, prefix in WAYS.items():
         found = judged(studio, judge, made[way]) | {"cost_ratio": costs[way]}
         figures |= {prefix + name: value for name, value in found.items()}
@@ -130,12 +131,16 @@ def _made(studio: Studio, way: Way, layout: Layout, seed: int) -> Tensor:
     return way(studio, layout, seed)
 
 
-def base_adherence(studio: Studio, judge: Judge, seeds: int) -> float:
+def base(studio: Studio, judge: Judge, seeds: int) -> dict[str, float]:
     """How often single pictures show the scenes of the regions: what the model can do at its own size."""
     scenes = {placed.scene for seed in range(seeds) for layout in layouts(seed) for placed in layout.regions}
     single = [Layout("single", (SIDE, SIDE), scene, ()) for scene in sorted(scenes, key=str)]
     seen = labels_seen(judge, [_made(studio, without_regions, layout, seed) for seed, layout in enumerate(single)])
-    return statistics.mean(label == label_of(layout.main) for label, layout in zip(seen, single, strict=True))
+    pairs = [(label, label_of(layout.main)) for label, layout in zip(seen, single, strict=True)]
+    return {
+        "base_adherence": statistics.mean(label == wanted for label, wanted in pairs),
+        "base_place_adherence": statistics.mean(label[0] == wanted[0] for label, wanted in pairs),
+    }
 
 
 def judged(studio: Studio, judge: Judge, pictures: list[Made]) -> dict[str, float]:
@@ -156,6 +161,7 @@ def _vote(votes: dict[str, list[float]], judge: Judge, layout: Layout, picture: 
         wanted = label_of(placed.scene)
         if any(region.scene == placed.scene for region in layout.regions):
             votes["adherence"].append(label == wanted)
+            votes["place_adherence"].append(label[0] == wanted[0])
             votes["leakage"].append(label in prompts - {wanted})
         else:
             votes["main_adherence"].append(label == wanted)
