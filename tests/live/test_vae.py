@@ -58,6 +58,8 @@ def test_a_picture_that_fits_is_left_to_the_host(client: Client) -> None:
 
 
 def test_the_hosts_other_decoders_are_untouched(client: Client) -> None:
+    # The host restores an option after a request only if it has been stored before.
+    client.post("/sdapi/v1/options", {"sd_vae_decode_method": "Full"})
     # "Approx NN" and "TAESD" have to be fetched; this decoder needs no file.
     cheap = checkpoint("sd1", sd_vae_decode_method="Approx cheap")
     tiled, untiled = (client.txt2img(settings, **cheap) for settings in (ON, OFF))
