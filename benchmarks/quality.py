@@ -1,11 +1,12 @@
 """Quality of pictures by method and setting, judged with Small World.
 
 For fixed prompts and seeds, every variant paints panoramas of 1024x256 (one tiled axis) and squares of 512x512 (two).
-Reported for each: seam across the places where a resting grid has its lines (`seam`; `worst` line), colour drift along
-the longer axis, share of 256x256 crops whose place and time are the prompt's (`crops`), Frechet distance of crops to
-crops of drawn pictures of the same scenes and size in the judge's features (`fid_w`), and how many things were painted
-where the prompt names one (`things`). `_ci` is half of a 95 % interval over pictures. `--sheets DIR` also writes a
-contact sheet for each canvas; `--full` adds Euler a and 50 steps for the variants that decide the defaults.
+Reported for each: seam where the lines of a resting grid are (`seam`; `worst` line) and where the grid stood last
+(`last`), colour drift along the longer axis, share of 256x256 crops whose place and time are the prompt's (`crops`),
+Frechet distance of crops to crops of drawn pictures of the same scenes and size in the judge's features (`fid_w`), and
+how many things were painted where the prompt names one (`things`). `_ci` is half of a 95 % interval over pictures.
+`--sheets DIR` also writes a contact sheet for each canvas; `--full` adds Euler a and 50 steps for the variants that
+decide the defaults.
 """
 
 import json
@@ -20,9 +21,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.measures import bootstrap, colour_drift, frechet, interval, object_count, prompt_score, seam
+from benchmarks.measures import CELL, bootstrap, colour_drift, frechet, interval, object_count, prompt_score, seam
 from benchmarks.painting import Run, paint
 from benchmarks.report import arguments, progress
+from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import Settings
 from small_world import CHECKPOINT
 from small_world.checkpoint import Model, load
@@ -147,6 +149,19 @@ def assess(judge: Judge, pictures: Tensor, chosen: list[Scene], size: tuple[int,
     return figures
 
 
+def last_seam(pictures: Tensor, run: Run) -> float:
+    """Return the seam along the width where the grid stood at the sampler's last evaluation; NaN without a grid.
+
+    A moving grid leaves what seam it leaves there, and not where it stood at rest.
+    """
+    if run.settings is None:
+        return float("nan")
+    canvas = (run.size[0] // CELL, run.size[1] // CELL)
+    plan = make_method(Request(canvas, NATIVE // CELL, run.settings, 1, run.steps)).plan(run.steps - 1)
+    lines = {CELL * ((tile.x.keep.start + plan.shift[1]) % canvas[1]) for tile in plan.tiles} - {0}
+    return seam(pictures, sorted(lines)).mean if lines else float("nan")
+
+
 def native_figures(model: Model, judge: Judge, chosen: list[Scene]) -> dict[str, float]:
     """Return prompt score and FID-W of the model's own 256x256 pictures."""
     pictures = paint(model, [describe(scene) for scene in chosen], Run((NATIVE, NATIVE)), seed=1, batch=8)
@@ -183,7 +198,7 @@ def figures_of(
         if sheets:
             # After every row, so that a run that is cut short leaves its pictures.
             sheet(shown[name], sheets / f"{name}.jpg")
-        figures = assess(judge, pictures, chosen, trial.run.size)
+        figures = assess(judge, pictures, chosen, trial.run.size) | {"last": last_seam(pictures, trial.run)}
         row = {"label": trial.label, **vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
         progress(
             json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
@@ -210,7 +225,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"native": native, "rows": rows}))
         return
-    columns = ("seam", "worst", "drift", "crops", "fid_w", "things")
+    columns = ("seam", "worst", "last", "drift", "crops", "fid_w", "things")
     print(f"{'':>44}" + "".join(f"{name:>10}" for name in columns))
     for row in rows:
         print(f"{row['label']:>44}" + "".join(f"{row[name]:10.3f}" for name in columns))
