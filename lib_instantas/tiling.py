@@ -179,8 +179,8 @@ def native_axis(length: int, native: int) -> Axis:
 class CostModel:
     """Predicted cost of one UNet evaluation of a tile: a linear part and the quadratic part of self-attention.
 
-    `quadratic` is the share of the quadratic part at the native tile; 0.10 is an estimate for an SD 1.5-shaped UNet on a
-    CPU, which `python -m benchmarks.cost` measures.
+    `quadratic` is the share of the quadratic part at the native tile; 0.10 is an estimate for an SD 1.5-shaped UNet on
+    a CPU, which `python -m benchmarks.cost` measures.
     """
 
     native: int
