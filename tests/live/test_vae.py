@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,7 @@ def test_the_autoencoder_is_given_back_as_it_was(client: Client, action: str) ->
 LARGE = [(20000, 512), (4096, 4096)]
 
 
+@pytest.mark.skipif("INSTANTAS_LARGE" not in os.environ, reason="takes minutes; set INSTANTAS_LARGE=1 to run it")
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("size", LARGE, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_a_large_picture_is_made_saved_and_read_back(
