@@ -19,7 +19,7 @@ import torch
 from benchmarks.quality import scenes
 from benchmarks.report import arguments, progress, result
 from benchmarks.table_pictures import Studio, judge_features
-from benchmarks.table_sections import Bench, Section, sections
+from benchmarks.table_sections import SECTIONS, Bench, Section, sections
 from lib_instantas.hosts.checkpoints import load_pipeline
 from small_world import CHECKPOINT
 from small_world.judge import load_judge
@@ -83,8 +83,12 @@ def _document(done: list[Section], options: argparse.Namespace, folder: Path) ->
         "unbiased kernel distance in the same features; **prompt** the share of 256x256 crops whose place and time are "
         "the prompt's; **seam** the step across the resting grid's lines over that across other multiples of 8 pixels; "
         "**seconds** the time that computing one picture takes, decoding included, after the first of each row. "
-        "The papers' FID is another measure on another model: only the order can be compared.\n"
+        "The papers' FID is another measure on another model: only the order can be compared, and where **±** is wider "
+        "than a difference, the order of those rows is no evidence either.\n"
     )
+    left_out = [key for key in SECTIONS if key not in {section.key for section in done}]
+    if left_out:
+        intro += f"\nNot made in this run: {', '.join(left_out)} (`--only {' '.join(left_out)}`).\n"
     return "\n".join([intro, *(section.markdown(folder, PICTURES) for section in done)])
 
 
