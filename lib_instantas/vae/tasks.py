@@ -20,6 +20,8 @@ from lib_instantas.vae.statistics import Moments, Normalisation, Statistics, sum
 
 logger = logging.getLogger(__name__)
 
+CPU_QUERIES = 8192
+
 
 @dataclass
 class Surroundings:
@@ -148,9 +150,13 @@ class AttentionTask:
         dtype = dtype or wider(piece.dtype, keys.dtype)
         x = piece.to(self.around.device, dtype)
         with in_precision(self.step.layers, dtype), _no_autocast_if(dtype != piece.dtype, self.around.device):
-            block = max(1, self.around.elements // keys.shape[2])
+            block = max(self._smallest_block(), self.around.elements // keys.shape[2])
             main = self.step(x, self.normalise, keys.to(dtype), values.to(dtype), block)
         return TileResult(main, None, Moments.of(main) if self.measure else None)
+
+    def _smallest_block(self) -> int:
+        """Queries at a time at least: PyTorch's CPU kernel never holds their scores, and is slow with few of them."""
+        return CPU_QUERIES if self.around.device.type == "cpu" else 1
 
     def _keys_and_values(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         if self._keys_and_values_of_all is None:
