@@ -1,9 +1,13 @@
 """Training goes on where it was interrupted, and learns."""
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from torch import nn
 
+from small_world import progress
 from small_world.autoencoder import Autoencoder
 from small_world.dataset import scenes
 from small_world.encode import encode_all
@@ -21,7 +25,10 @@ def _fit(stage, steps):
         stage.update((stage.module(x) - x.sum(1, keepdim=True)).square().mean())
 
 
-def test_a_stage_learns_and_goes_on_where_it_was_saved(tmp_path):
+def test_a_stage_learns_and_goes_on_where_it_was_saved(tmp_path, monkeypatch):
+    # The learning rate follows the time that has passed: let every step take as long on any machine.
+    ticks = itertools.count()
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 0.06 * next(ticks)))
     torch.manual_seed(0)
     first = Stage("line", nn.Linear(3, 1), tmp_path, 1.0, rate=0.02)
     _fit(first, 200)
