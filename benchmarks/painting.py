@@ -10,7 +10,7 @@ from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import Settings
 from small_world.checkpoint import SCALE, Model
-from small_world.schedule import STEPS, alphas_cumprod, ddim
+from small_world.schedule import alphas_cumprod, ddim, times_of
 from small_world.train_unet import text_features
 
 NATIVE = 32
@@ -78,7 +78,7 @@ def _predictor(model: Model, captions: Sequence[str], run: Run, canvas: tuple[in
 def euler_a(predict: Predict, noise: Tensor, steps: int) -> Tensor:
     """Return the latents that Euler's ancestral sampler makes of noise (Karras et al. 2022; eta 1)."""
     alphas = alphas_cumprod().to(noise.device, noise.dtype)
-    times = torch.arange(STEPS - 1, -1, -STEPS // steps)[:steps]
+    times = times_of(steps)
     sigmas = torch.cat([((1 - alphas[times]) / alphas[times]).sqrt(), alphas.new_zeros(1)])
     generator = torch.Generator().manual_seed(int(noise.abs().sum() * 1000))
     x = noise * (1 + sigmas[0] ** 2).sqrt()

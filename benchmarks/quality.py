@@ -149,17 +149,20 @@ def assess(judge: Judge, pictures: Tensor, chosen: list[Scene], size: tuple[int,
     return figures
 
 
-def last_seam(pictures: Tensor, run: Run) -> float:
-    """Return the seam along the width where the grid stood at the sampler's last evaluation; NaN without a grid.
+def last_seam(pictures: Tensor, run: Run) -> dict[str, float]:
+    """Return the seam along the width where the grid stood at the sampler's last evaluation.
 
-    A moving grid leaves what seam it leaves there, and not where it stood at rest.
+    A moving grid leaves what seam it leaves there, and not where it stood at rest. Pictures without tiles are asked
+    about the default grid's lines: what they have there is no seam.
     """
-    if run.settings is None:
-        return float("nan")
     canvas = (run.size[0] // CELL, run.size[1] // CELL)
-    plan = make_method(Request(canvas, NATIVE // CELL, run.settings, 1, run.steps)).plan(run.steps - 1)
-    lines = {CELL * ((tile.x.keep.start + plan.shift[1]) % canvas[1]) for tile in plan.tiles} - {0}
-    return seam(pictures, sorted(lines)).mean if lines else float("nan")
+    settings = run.settings or Settings(enabled=True)
+    plan = make_method(Request(canvas, NATIVE // CELL, settings, 1, run.steps)).plan(run.steps - 1)
+    lines = sorted({CELL * ((tile.x.keep.start + plan.shift[1]) % canvas[1]) for tile in plan.tiles} - {0})
+    if not lines:
+        return {"last": float("nan"), "last_ci": float("nan")}
+    spread = bootstrap(lambda rows: seam(pictures[rows], lines).mean, len(pictures))
+    return {"last": seam(pictures, lines).mean, "last_ci": spread}
 
 
 def native_figures(model: Model, judge: Judge, chosen: list[Scene]) -> dict[str, float]:
@@ -198,7 +201,7 @@ def figures_of(
         if sheets:
             # After every row, so that a run that is cut short leaves its pictures.
             sheet(shown[name], sheets / f"{name}.jpg")
-        figures = assess(judge, pictures, chosen, trial.run.size) | {"last": last_seam(pictures, trial.run)}
+        figures = assess(judge, pictures, chosen, trial.run.size) | last_seam(pictures, trial.run)
         row = {"label": trial.label, **vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
         progress(
             json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})

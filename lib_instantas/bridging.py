@@ -60,7 +60,8 @@ def moves_until(evaluation: int, movement: str) -> tuple[int, int]:
     """How often (vertical, horizontal) have moved when an evaluation begins.
 
     "alternate" moves the horizontal axis in one evaluation and the vertical one in the next (section 3.2);
-    "together" moves both at each.
+    "together" moves both at each. This is for two axes that move: one alone moves at every evaluation, because the
+    seam is weaker the more often the grid is elsewhere.
     """
     if movement == "together":
         return evaluation, evaluation
@@ -139,11 +140,15 @@ class BridgedGrid:
         return rows.offset, columns.offset
 
     def _moved(self, evaluation: int) -> tuple[MovedAxis, MovedAxis]:
-        vertical, horizontal = moves_until(evaluation, self.movement)
+        takes_turns = all(self._moves(which) for which in (VERTICAL, HORIZONTAL))
+        vertical, horizontal = moves_until(evaluation, self.movement) if takes_turns else (evaluation, evaluation)
         return self._moved_axis(VERTICAL, vertical), self._moved_axis(HORIZONTAL, horizontal)
+
+    def _moves(self, which: int) -> bool:
+        return self.axes[which].count > 1 or self.wraps[which]
 
     def _moved_axis(self, which: int, moves: int) -> MovedAxis:
         axis = self.axes[which]
-        if axis.count == 1 and not self.wraps[which]:
+        if not self._moves(which):
             return MovedAxis(segments(axis.cuts, axis.side))
         return EDGES[self.edges[which]](axis, self.position(moves, which))

@@ -71,7 +71,7 @@ class Settings(BaseModel):
         "alternate",
         label="Movement",
         choices=("alternate", "together"),
-        help="One axis at a time (paper), or both at every step.",
+        help="Where both axes are tiled: one axis at a time (paper), or both at every step.",
     )
     fit: str = Field(
         "fitted",

@@ -24,11 +24,19 @@ def noised(x: Tensor, noise: Tensor, times: Tensor) -> Tensor:
     return alpha.sqrt() * x + (1 - alpha).sqrt() * noise
 
 
+def times_of(steps: int) -> Tensor:
+    """Return the times of a sampler's steps, [steps], evenly from the noisiest to the cleanest as k-diffusion has them.
+
+    Ending at 0 matters: whatever a last, large step leaves undecided (a tile border too) stays in the picture.
+    """
+    return torch.linspace(STEPS - 1, 0, steps).round().long()
+
+
 @torch.no_grad()
 def ddim(predict: Callable[[Tensor, Tensor], Tensor], x: Tensor, steps: int = 20) -> Tensor:
     """Return the latents that `predict(x, times) -> noise` makes of pure noise (Song et al. 2021, eq. 12, eta 0)."""
     alphas = alphas_cumprod().to(x.device, x.dtype)
-    times = torch.arange(STEPS - 1, -1, -STEPS // steps)[:steps]
+    times = times_of(steps)
     for index, time in enumerate(times.tolist()):
         after = alphas[times[index + 1]] if index + 1 < len(times) else alphas.new_tensor(1.0)
         noise = predict(x, torch.full((len(x),), time, device=x.device))

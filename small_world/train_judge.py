@@ -27,15 +27,18 @@ def labels(scenes: Sequence[Scene]) -> Tensor:
     return torch.tensor(rows)
 
 
-def spots(scenes: Sequence[Scene], side: int) -> Tensor:
-    """Return the map of things that each square picture should give, [scenes, 8, side/16, side/16] in 0..1."""
-    cells = torch.arange(side // STRIDE) * STRIDE + STRIDE / 2
+def spots(scenes: Sequence[Scene], side: int, stride: int = STRIDE, reach: float = REACH) -> Tensor:
+    """Return a map of where each thing stands in square pictures, [scenes, 8, side/stride, side/stride] in 0..1.
+
+    With the defaults it is what the judge's map of things should show.
+    """
+    cells = torch.arange(side // stride) * stride + stride / 2
     target = torch.zeros(len(scenes), len(THINGS), len(cells), len(cells))
     for row, scene in enumerate(scenes):
         centre = centre_of(scene, (side, side))
         if centre is not None and scene.thing is not None:
             distance = (cells[None, :] - centre[0]) ** 2 + (cells[:, None] - centre[1]) ** 2
-            target[row, THINGS.index(scene.thing)] = torch.exp(-distance / (2 * REACH**2))
+            target[row, THINGS.index(scene.thing)] = torch.exp(-distance / (2 * reach**2))
     return target
 
 

@@ -40,6 +40,11 @@ def test_axes_take_turns() -> None:
     assert [method.offset(evaluation) for evaluation in range(5)] == [(0, 0), (0, 16), (16, 16), (16, 32), (32, 32)]
 
 
+def test_an_axis_that_is_tiled_alone_moves_at_every_evaluation() -> None:
+    method = grid((64, 256), schedule="cyclic", gamma=0.25, edges="ring")
+    assert [method.offset(evaluation) for evaluation in range(5)] == [(0, 0), (0, 16), (0, 32), (0, 48), (0, 0)]
+
+
 @given(st.integers(0, 1000))
 def test_alternating_axes_share_the_moves(evaluation: int) -> None:
     vertical, horizontal = moves_until(evaluation, "alternate")

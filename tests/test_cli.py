@@ -29,7 +29,7 @@ def test_plan_says_what_the_paper_says_of_2048x512(capsys: pytest.CaptureFixture
     assert found["evaluations"] == 4 * 50
     assert found["computed_ratio"] == 1.0
     assert found["period"] == 200
-    assert found["offsets"][:5] == [[0, 0], [0, 1], [0, 1], [0, 2], [0, 2]]
+    assert found["offsets"][:5] == [[0, 0], [0, 1], [0, 2], [0, 3], [0, 4]]
     assert len(found["offsets"]) == 50
 
 

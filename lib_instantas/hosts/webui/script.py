@@ -9,11 +9,20 @@ from typing import Any
 from modules import scripts
 
 from lib_instantas.hosts.webui.arguments import parse_arguments
+from lib_instantas.hosts.webui.limits import size_warnings
+from lib_instantas.hosts.webui.page import output_here
 from lib_instantas.hosts.webui.panel import Panel
 from lib_instantas.hosts.webui.probe import refusal
 from lib_instantas.hosts.webui.regions import check_region_prompts
 from lib_instantas.hosts.webui.report import attach_report, detach_report
-from lib_instantas.hosts.webui.sizes import apply_own_size, cropped, exact_size, forget_own_size, slack_of
+from lib_instantas.hosts.webui.sizes import (
+    apply_own_size,
+    cropped,
+    exact_size,
+    final_size,
+    forget_own_size,
+    slack_of,
+)
 from lib_instantas.hosts.webui.stopping import stop_generation
 from lib_instantas.hosts.webui.style import align_noise, check_style_alignment
 from lib_instantas.hosts.webui.vae import attach_tiled_vae, detach_tiled_vae
@@ -112,8 +121,17 @@ class InstantASScript(scripts.Script):
         check_region_prompts(settings)
         check_style_alignment(settings)
         apply_own_size(p, settings)
+        _warn_of_size(p, settings)
         attach_report(p, settings)
         attach_tiled_vae(p, settings)
+
+
+def _warn_of_size(p: Any, settings: Settings) -> None:
+    """Say before the run, in the log and below the picture, what its size will not allow."""
+    for warning in size_warnings(final_size(p, settings), output_here()):
+        logger.warning("InstantAS: %s", warning)
+        if hasattr(p, "comment"):
+            p.comment(f"InstantAS: {warning}")
 
 
 def settings_of(p: Any) -> Settings | None:

@@ -53,6 +53,21 @@ def exact_size(p: Any, settings: Settings) -> Size | None:
     return int((settings.height or p.height) * scale), int((settings.width or p.width) * scale)
 
 
+def final_size(p: Any, settings: Settings) -> Size:
+    """(height, width) in image pixels of the picture that will be saved."""
+    exact = exact_size(p, settings)
+    if exact is not None:
+        return exact
+    if not getattr(p, "enable_hr", False):
+        return p.height, p.width
+    if p.hr_resize_x or p.hr_resize_y:
+        return (
+            p.hr_resize_y or p.hr_resize_x * p.height // p.width,
+            p.hr_resize_x or p.hr_resize_y * p.width // p.height,
+        )
+    return int(p.height * p.hr_scale), int(p.width * p.hr_scale)
+
+
 def cropped(image: Image, exact: Size | None, slack: int) -> Image:
     """The middle of a picture on each axis where it is at most `slack` pixels larger than it should be."""
     size = image.height, image.width
