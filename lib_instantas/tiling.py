@@ -162,6 +162,19 @@ def windowed(keep: Span, length: int, smallest_window: int) -> Segment:
     return Segment(keep, Span(start, start + wanted))
 
 
+def with_context(segment: Segment, axis_length: int, context: int, closed: bool) -> Segment:
+    """The segment with a window that sees at least `context` latent pixels on both sides of what is kept.
+
+    At the border of the canvas it grows inwards only, unless the axis is closed: then it reaches around.
+    """
+    keep = segment.keep
+    if not closed:
+        return windowed(keep, axis_length, max(len(segment.window), len(keep) + 2 * context))
+    side = max(len(segment.window), round_up(len(keep) + 2 * context))
+    start = keep.start - (side - len(keep)) // 2
+    return Segment(keep, Span(start, start + side))
+
+
 def tiles_of(rows: tuple[Segment, ...], columns: tuple[Segment, ...]) -> tuple[Tile, ...]:
     """All tiles of a grid, row by row."""
     return tuple(Tile(y, x) for y, x in product(rows, columns))

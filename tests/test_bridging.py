@@ -105,6 +105,34 @@ def test_random_places_come_from_the_seed_alone() -> None:
     assert [first.plan(s) for s in range(20)] != [other.plan(s) for s in range(20)]
 
 
+@pytest.mark.parametrize("edges", ["elastic", "clamp", "ring"])
+def test_the_last_evaluations_see_a_little_more_than_they_keep(edges: str) -> None:
+    method = make_method(Request((64, 256), 64, parse_settings({"edges": edges}), steps=20))
+    for evaluation in (18, 19, 25):
+        plan = method.plan(evaluation)
+        for tile in plan.tiles:
+            left, right = tile.x.keep.start - tile.x.window.start, tile.x.window.stop - tile.x.keep.stop
+            closed = edges == "ring"
+            assert left >= 4 or (tile.x.keep.start == 0 and not closed)
+            assert right >= 4 or (tile.x.keep.stop == 256 and not closed)
+            assert len(tile.x.window) % 8 == 0
+            assert len(tile.y.window) == 64
+    before, after = (sum(len(tile.x.window) for tile in method.plan(s).tiles) for s in (17, 18))
+    assert after > before
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 20, 50])
+def test_the_first_evaluations_and_the_papers_tiles_have_no_context(steps: int) -> None:
+    fitted, native = (
+        make_method(Request((64, 256), 64, parse_settings({"fit": fit, "schedule": "cyclic", "gamma": 0}), steps=steps))
+        for fit in ("fitted", "native")
+    )
+    assert {native.plan(evaluation) for evaluation in range(steps)} == {native.plan(0)}
+    wider = [fitted.plan(evaluation) != fitted.plan(0) for evaluation in range(steps)]
+    assert wider == sorted(wider)
+    assert sum(wider) == {1: 0, 2: 1, 3: 1, 4: 2, 20: 2, 50: 5}[steps]
+
+
 def test_each_axis_can_have_its_own_edges() -> None:
     plan = grid((200, 300), edges="elastic/ring", movement="together").plan(1)
     assert plan.shift[0] == 0
