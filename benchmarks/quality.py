@@ -2,11 +2,11 @@
 
 For fixed prompts and seeds, every variant paints panoramas of 1024x256 (one tiled axis) and squares of 512x512 (two).
 Reported for each: seam where the lines of a resting grid are (`seam`; `worst` line) and where the grid stood in the
-last quarter of the run (`last`), colour drift along the longer axis, share of 256x256 crops whose place and time are the prompt's (`crops`),
-Frechet distance of crops to crops of drawn pictures of the same scenes and size in the judge's features (`fid_w`), and
-how many things were painted where the prompt names one (`things`). `_ci` is half of a 95 % interval over pictures.
-`--sheets DIR` also writes a contact sheet for each canvas; `--full` adds Euler a and 50 steps for the variants that
-decide the defaults.
+last quarter of the run (`last`), colour drift along the longer axis, share of 256x256 crops whose place and time are
+the prompt's (`crops`), Frechet distance of crops to crops of drawn pictures of the same scenes and size in the judge's
+features (`fid_w`), and how many things were painted where the prompt names one (`things`). `_ci` is half of a 95 %
+interval over pictures. `--sheets DIR` also writes a contact sheet for each canvas; `--full` adds Euler a and 50 steps
+for the variants that decide the defaults.
 """
 
 import json
@@ -155,7 +155,7 @@ def last_seam(pictures: Tensor, run: Run) -> dict[str, float]:
     the figure is above 1 without any seam too: pictures without tiles are asked about the default grid's places.
     """
     canvas = (run.size[0] // CELL, run.size[1] // CELL)
-    settings = run.settings or Settings(enabled=True)
+    settings = run.settings or _instantas()
     method = make_method(Request(canvas, NATIVE // CELL, settings, 1, run.steps))
     places = {_lines(method.plan(evaluation)) for evaluation in range(run.steps - run.steps // 4, run.steps)}
 

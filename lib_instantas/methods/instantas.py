@@ -7,7 +7,6 @@ from lib_instantas.methods.direct import Direct
 from lib_instantas.methods.registry import Method, Request, register
 from lib_instantas.tiling import axes
 
-
 CONTEXT = 4
 """Latent pixels that the tiles of the last evaluations see around what they keep."""
 
