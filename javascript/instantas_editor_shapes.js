@@ -70,6 +70,21 @@
         return node;
     }
 
+    /** The soft border of a box or polygon as a band as wide as its ramp; null where there is none to show. */
+    function featherOf(Konva, region, viewport, masks) {
+        const {type} = region.shape;
+        if (!region.feather || type === "mask") return null;
+        const {width, height} = viewport.board;
+        const style = {
+            stroke: faded(region.color, region.enabled ? FILL.plain : 0.06),
+            strokeWidth: region.feather * Math.min(width, height),
+            lineJoin: "round",
+        };
+        const node = MAKERS[type](Konva, region, viewport.boxToFrame(boundsOf(region.shape, masks)), style, viewport);
+        node.setAttrs({name: "feather", listening: false});
+        return node;
+    }
+
     /** A small name plate at the region's upper left corner, kept on the canvas. */
     function labelOf(Konva, region, viewport, masks) {
         const bounds = boundsOf(region.shape, masks);
@@ -100,5 +115,5 @@
         return {type: "mask", png: masks.put(editor.mask.reshaped(masks.get(shape.png).raster, from, kept))};
     }
 
-    editor.shapes = {boundsOf, nodeOf, labelOf, shapeFromNode, reshaped, faded};
+    editor.shapes = {boundsOf, nodeOf, featherOf, labelOf, shapeFromNode, reshaped, faded};
 })(globalThis.instantasEditor ??= {});

@@ -82,7 +82,10 @@
             regions.listening(view.tool === "select");
             for (const region of drawing.regions) {
                 const node = editor.shapes.nodeOf(this.Konva, region, region.id === view.selected, this.viewport, this.masks);
-                if (node) regions.add(this.movable(node));
+                if (!node) continue;
+                const feather = editor.shapes.featherOf(this.Konva, region, this.viewport, this.masks);
+                if (feather) regions.add(feather);
+                regions.add(this.movable(node));
             }
             for (const region of drawing.regions) {
                 const label = editor.shapes.labelOf(this.Konva, region, this.viewport, this.masks);

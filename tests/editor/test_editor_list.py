@@ -68,6 +68,15 @@ def test_weight_feather_and_place_are_set_in_numbers(three):
     assert region["shape"] == {"type": "rectangle", "x": 0.125, "y": 0.125, "width": 0.5, "height": 0.25}
 
 
+def test_the_soft_border_is_drawn_as_wide_as_its_ramp(three):
+    three.set_canvas(1024, 512)
+    band = "instantasEditor.app.stage.layers.regions.find('.feather').map(node => node.strokeWidth())"
+    assert three.page.evaluate(band) == []
+    three.page.locator('.ias-selected input[type=number][aria-label="Feather"]').fill("128")
+    height = three.page.locator(".ias-paper").bounding_box()["height"]
+    assert three.page.evaluate(band) == pytest.approx([height / 4], abs=0.5)
+
+
 def test_the_overlap_rule_is_part_of_the_setup(three):
     three.page.get_by_label("Where regions overlap").select_option("upper")
     assert json.loads(three.sent())["overlap"] == "upper"
