@@ -27,7 +27,12 @@ class Show:
 
 SHOWS = (
     Show("panorama", "mountains at sunset", "1024x256"),
-    Show("panorama_without_bridging", "mountains at sunset", "1024x256", {"schedule": "cyclic", "gamma": 0.0, "fit": "native"}),
+    Show(
+        "panorama_without_bridging",
+        "mountains at sunset",
+        "1024x256",
+        {"schedule": "cyclic", "gamma": 0.0, "fit": "native"},
+    ),
     Show("tall", "a forest by day", "256x1024"),
     Show("odd_size", "a harbour at night with a lighthouse", "611x300"),
 )

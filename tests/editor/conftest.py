@@ -1,4 +1,4 @@
-"""One browser and one server for all tests of the editor; a fresh page with empty storage for each."""
+"""One server for all tests of the editor; a fresh page with empty storage for each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import chromium, free_port, serving
 from playwright.sync_api import Browser
+from serving import free_port, serving
 from surface import Surface
 from tiny_pipelines import sd_pipeline
 
@@ -23,12 +23,6 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
     pipeline = sd_pipeline(tmp_path_factory.mktemp("pipeline"))
     pipeline.unet.register_to_config(sample_size=NATIVE)
     return Generator(pipeline)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

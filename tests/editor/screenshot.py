@@ -1,4 +1,4 @@
-"""The README's picture of the editor: `PYTHONPATH=. python tests/editor/screenshot.py docs/pictures/editor.png`.
+"""The README's picture of the editor: `PYTHONPATH=.:tests python tests/editor/screenshot.py docs/pictures/editor.png`.
 
 Regions on a panorama, made with the embedded model (a minute or two on a processor).
 """
@@ -9,8 +9,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from browser import chromium, free_port, serving
+from chromium import chromium
 from playwright.sync_api import expect
+from serving import free_port, serving
 from surface import Surface
 
 from lib_instantas.cli.generate import EMBEDDED_MODEL

@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
-from browser import free_port, serving
 from playwright.sync_api import expect
+from serving import free_port, serving
 from surface import Surface
 
 from lib_instantas.editor.presets import PresetStore

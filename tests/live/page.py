@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
 PANEL = "script_{tab}_instantas_{name}"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 GENERATION_TIMEOUT = 120_000
-
-
-def browser_path() -> str | None:
-    """An installed Chromium."""
-    return next((path for path in map(shutil.which, BROWSERS) if path), None)
 
 
 @dataclass

@@ -10,28 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page import Tab, browser_path
+from page import Tab
+from playwright.sync_api import expect
 from webui import WebUI
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "editor"))
 
-from surface import Surface  # noqa: E402
+from surface import Surface
 
 BOX = {"type": "rectangle", "x": 0.25, "y": 0, "width": 0.5, "height": 1}
 FOREIGN_KONVA = "window.Konva = {version: 'of another extension'}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = browser_path()
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -124,7 +112,7 @@ def test_a_pasted_infotext_brings_the_drawing_back(editor: Surface, txt2img: Tab
     txt2img.page.click("#paste")
     wait_for_count(txt2img, 3)
     txt2img.page.click(txt2img.panel("edit_regions"))
-    sync_api.expect(editor.cards()).to_have_count(3)
+    expect(editor.cards()).to_have_count(3)
     assert [without_pixels(region) for region in editor.regions()] == [without_pixels(region) for region in drawn]
     assert editor.page.locator(".ias-canvas-width").input_value() == "512"
 
@@ -143,7 +131,7 @@ def test_regions_that_a_request_carried_open_in_the_editor(txt2img: Tab, webui: 
     wait_for_count(txt2img, 1)
     txt2img.page.click(txt2img.panel("edit_regions"))
     editor = Surface(txt2img.page, webui.url)
-    sync_api.expect(editor.cards()).to_have_count(2)
+    expect(editor.cards()).to_have_count(2)
     assert [(region["name"], region["prompt"]) for region in editor.regions()] == [("middle", "a boat"), ("", "")]
 
 
@@ -158,7 +146,7 @@ def test_gamma_and_schedule_are_the_accordions(editor: Surface, txt2img: Tab) ->
 def test_tokens_are_counted_by_the_host(editor: Surface) -> None:
     editor.draw_box((0.1, 0.1), (0.45, 0.9))
     editor.page.locator(".ias-selected").get_by_label("Prompt", exact=True).fill("a fox")
-    sync_api.expect(editor.page.locator(".ias-selected .ias-tokens").first).to_contain_text("/75")
+    expect(editor.page.locator(".ias-selected .ias-tokens").first).to_contain_text("/75")
 
 
 def test_presets_are_kept_in_the_hosts_data_folder(editor: Surface, webui: WebUI) -> None:
@@ -175,7 +163,7 @@ def test_the_last_picture_lies_under_the_regions(editor: Surface, txt2img: Tab) 
     open_editor(txt2img.page)
     editor.open_menu("Picture")
     editor.button("Last result").click()
-    sync_api.expect(editor.page.locator(".ias-picture")).to_be_visible()
+    expect(editor.page.locator(".ias-picture")).to_be_visible()
     editor.wait("document.querySelector('.ias-picture').naturalWidth === 320")
 
 

@@ -1,8 +1,7 @@
-"""Headless Chromium and the standalone page under test, without access to any network."""
+"""The standalone page under test, served on this machine."""
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import time
@@ -11,28 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
 
 from lib_instantas.hosts.standalone import Generator
 from lib_instantas.serve.server import make_app
 
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE = 60.0
 """Seconds until a server that does not come up counts as broken."""
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    executable = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    assert executable, "the editor's tests need Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 def free_port() -> int:
