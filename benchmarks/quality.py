@@ -10,9 +10,12 @@ for the variants that decide the defaults.
 """
 
 import json
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +112,9 @@ def trials(quick: bool, full: bool) -> list[Trial]:
     return rows
 
 
-def _crops(pictures: Tensor) -> Tensor:
+def _crops(pictures: Tensor, stride: int = NATIVE // 2) -> Tensor:
     """Return the 256x256 crops at every half of their side, [B * crops, 3, 256, 256], picture by picture."""
-    tiles = pictures.unfold(2, NATIVE, NATIVE // 2).unfold(3, NATIVE, NATIVE // 2)
+    tiles = pictures.unfold(2, NATIVE, stride).unfold(3, NATIVE, stride)
     return tiles.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
 
 
@@ -139,8 +142,10 @@ def assess(judge: Judge, pictures: Tensor, chosen: list[Scene], size: tuple[int,
     score = prompt_score(judge, crops, [scene for scene in chosen for _ in range(each)])
     by_picture = torch.stack([score.place, score.time]).mean(0).unflatten(0, (len(chosen), each)).mean(1)
     figures["crops"], figures["crops_ci"] = interval(by_picture)
-    features = _features(judge, crops).unflatten(0, (len(chosen), each))
-    real = _features(judge, _crops(drawn))
+    # Side by side only: as many crops as the model's own pictures, since the distance depends on the number.
+    apart = _crops(pictures, NATIVE)
+    features = _features(judge, apart).unflatten(0, (len(chosen), -1))
+    real = _features(judge, _crops(drawn, NATIVE))
     figures["fid_w"] = frechet(features.flatten(0, 1), real)
     figures["fid_w_ci"] = bootstrap(lambda rows: frechet(features[rows].flatten(0, 1), real), len(chosen), 30)
     counts = [object_count(judge, picture[None], s.thing or "") for picture, s in zip(pictures, chosen, strict=True)]
@@ -191,28 +196,42 @@ def sheet(rows: list[tuple[str, Tensor]], path: Path, width: int = 1100) -> None
     image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS).save(path, quality=85)
 
 
-def figures_of(
-    model: Model, judge: Judge, rows: list[Trial], count: int, sheets: Path | None
-) -> Iterator[dict[str, Any]]:
-    """Yield one row of the table after the other, and write the sheets as they grow."""
+def row_of(trial: Trial, count: int) -> tuple[dict[str, Any], Tensor]:
+    """Paint and judge one row of the table; also return its first pictures."""
+    model, judge = _tools()
     chosen = scenes(count)
-    captions = [describe(scene) for scene in chosen]
+    begin = time.monotonic()
+    pictures = paint(model, [describe(scene) for scene in chosen], trial.run, seed=1)
+    figures = assess(judge, pictures, chosen, trial.run.size) | last_seam(pictures, trial.run)
+    row = {"label": trial.label, **vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
+    progress(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}))
+    return row, pictures[: 2 if trial.canvas == "1024x256" else 5].clone()
+
+
+@cache
+def _tools() -> tuple[Model, Judge]:
+    return load(CHECKPOINT), load_judge()
+
+
+def _prepare_worker() -> None:
+    torch.set_num_threads(1)
+    keep_memory()
+
+
+def rows_of(chosen: list[Trial], count: int, workers: int, sheets: Path | None) -> list[dict[str, Any]]:
+    """Return the table, made by processes of one thread each, and write the sheets as it grows."""
+    rows: list[dict[str, Any]] = []
     shown: dict[str, list[tuple[str, Tensor]]] = {}
-    for trial in rows:
-        begin = time.monotonic()
-        pictures = paint(model, captions, trial.run, seed=1)
-        some = 2 if trial.canvas == "1024x256" else 5
-        name = f"{trial.canvas}-{trial.sampler}-{trial.steps}".replace(" ", "")
-        shown.setdefault(name, []).append((trial.variant, pictures[:some]))
-        if sheets:
-            # After every row, so that a run that is cut short leaves its pictures.
-            sheet(shown[name], sheets / f"{name}.jpg")
-        figures = assess(judge, pictures, chosen, trial.run.size) | last_seam(pictures, trial.run)
-        row = {"label": trial.label, **vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
-        progress(
-            json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
-        )
-        yield row
+    with ProcessPoolExecutor(workers, torch.multiprocessing.get_context("spawn"), _prepare_worker) as pool:
+        for trial, (row, pictures) in zip(chosen, pool.map(row_of, chosen, [count] * len(chosen)), strict=True):
+            rows.append(row)
+            name = f"{trial.canvas}-{trial.sampler}-{trial.steps}".replace(" ", "")
+            shown.setdefault(name, []).append((trial.variant, pictures))
+            if sheets:
+                # After every row, so that a run that is cut short leaves its pictures.
+                sheets.mkdir(parents=True, exist_ok=True)
+                sheet(shown[name], sheets / f"{name}.jpg")
+    return rows
 
 
 def main() -> None:
@@ -221,16 +240,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three variants, few pictures: a few minutes on two cores")
     parser.add_argument("--full", action="store_true", help="also Euler a and 50 steps")
     parser.add_argument("--pictures", type=int, default=0, help="pictures per variant")
-    parser.add_argument("--only", default="", help='trials whose label holds this, such as "1024x256 DDIM 20"')
+    parser.add_argument("--only", nargs="*", default=[""], help='trials whose label holds one of these ("DDIM 20")')
     parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
     options = parser.parse_args()
     count = options.pictures or (8 if options.quick else 24)
     keep_memory()
-    model, judge = load(CHECKPOINT), load_judge()
-    native = native_figures(model, judge, scenes(2 * count))
+    native = native_figures(*_tools(), scenes(4 * count))
     progress(f"256x256: {native}")
-    chosen = [trial for trial in trials(options.quick, options.full) if options.only in trial.label]
-    rows = list(figures_of(model, judge, chosen, count, options.sheets))
+    asked = [one for one in trials(options.quick, options.full) if any(part in one.label for part in options.only)]
+    rows = rows_of(asked, count, options.workers, options.sheets)
     if options.json:
         print(json.dumps({"native": native, "rows": rows}))
         return
