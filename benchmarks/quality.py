@@ -3,8 +3,9 @@
 For fixed prompts and seeds, every variant paints panoramas of 1024x256 (one tiled axis) and squares of 512x512 (two).
 Reported for each: seam where the lines of a resting grid are (`seam`; `worst` line) and where the grid stood in the
 last quarter of the run (`last`), colour drift along the longer axis, share of 256x256 crops whose place and time are
-the prompt's (`crops`), Frechet distance of crops to crops of drawn pictures of the same scenes and size in the judge's
-features (`fid_w`), and how many things were painted where the prompt names one (`things`). `_ci` is half of a 95 %
+the prompt's (`crops`), Frechet distance of crops to drawn native pictures of the same scenes in the judge's features
+(`fid_w`; the model's own pictures are measured in the same way), all on prompts that name no thing, whose edges would
+drown the seams; and, on half as many prompts with a thing, how many are painted (`things`). `_ci` is half of a 95 %
 interval over pictures. `--sheets DIR` also writes a contact sheet for each canvas; `--full` adds Euler a and 50 steps
 for the variants that decide the defaults.
 """
@@ -91,12 +92,12 @@ class Trial:
         return Run(CANVASES[self.canvas], VARIANTS[self.variant], self.sampler, self.steps)
 
 
-def scenes(count: int) -> list[Scene]:
-    """Return fixed scenes: every place in turn, light and thing changing, each thing where it may be."""
+def scenes(count: int, bare: bool = False) -> list[Scene]:
+    """Return fixed scenes: every place in turn, light and thing changing, each thing where it may be; bare, none."""
     chosen = []
     for index in range(count):
-        thing = THINGS[(3 * index + index // 8) % len(THINGS)]
-        times = TIMES_OF_THING.get(thing, TIMES)
+        thing = None if bare else THINGS[(3 * index + index // 8) % len(THINGS)]
+        times = TIMES_OF_THING.get(thing or "", TIMES)
         time_of_day = times[(index + index // 8) % len(times)]
         chosen.append(Scene(PLACES[index % len(PLACES)], time_of_day, thing, seed=10**7 + index))
     return chosen
@@ -118,9 +119,10 @@ def _crops(pictures: Tensor, stride: int = NATIVE // 2) -> Tensor:
     return tiles.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
 
 
-def _drawn(scenes: Sequence[Scene], size: tuple[int, int]) -> Tensor:
-    """Return the same scenes as the renderer draws them, with other seeds."""
-    pictures = [render(replace(scene, seed=scene.seed + 10**6), size).pixels for scene in scenes]
+def _drawn(scenes: Sequence[Scene], size: tuple[int, int], times: int = 1) -> Tensor:
+    """Return the same scenes as the renderer draws them, with other seeds, each so many times."""
+    seeds = [10**6 * (1 + turn) for turn in range(times)]
+    pictures = [render(replace(scene, seed=scene.seed + seed), size).pixels for scene in scenes for seed in seeds]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
@@ -128,29 +130,39 @@ def _features(judge: Judge, pictures: Tensor) -> Tensor:
     return torch.cat([judge.verdict(part).features for part in pictures.split(32)])
 
 
+def fid_w(judge: Judge, pictures: Tensor, chosen: list[Scene]) -> dict[str, float]:
+    """Return the Frechet distance of pictures or crops, as many for each scene, to drawn native pictures of the scenes.
+
+    Numbers of pictures count: the distance grows as they fall. So ask about as many as it is compared with.
+    """
+    each = len(pictures) // len(chosen)
+    features = _features(judge, pictures).unflatten(0, (len(chosen), each))
+    real = _features(judge, _drawn(chosen, (NATIVE, NATIVE), 4))
+    spread = bootstrap(lambda rows: frechet(features[rows].flatten(0, 1), real), len(chosen), 30)
+    return {"fid_w": frechet(features.flatten(0, 1), real), "fid_w_ci": spread}
+
+
 def assess(judge: Judge, pictures: Tensor, chosen: list[Scene], size: tuple[int, int]) -> dict[str, float]:
-    """Return all measures of one trial's pictures."""
-    drawn = _drawn(chosen, size)
+    """Return all measures of one trial's pictures but the number of things."""
     axis_lines = {"x": range(NATIVE, size[1], NATIVE), "y": range(NATIVE, size[0], NATIVE)}
     seams = {axis: [*lines] for axis, lines in axis_lines.items() if lines}
     per_axis = [seam(pictures, lines, axis) for axis, lines in seams.items()]
     figures = {"seam": max(s.mean for s in per_axis), "worst": max(s.worst for s in per_axis)}
     figures["seam_ci"] = bootstrap(lambda rows: max(seam(pictures[rows], seams[a], a).mean for a in seams), len(chosen))
-    figures["drift"], figures["drift_ci"] = interval(colour_drift(pictures, drawn))
+    figures["drift"], figures["drift_ci"] = interval(colour_drift(pictures, _drawn(chosen, size)))
     crops = _crops(pictures)
     each = len(crops) // len(chosen)
     score = prompt_score(judge, crops, [scene for scene in chosen for _ in range(each)])
     by_picture = torch.stack([score.place, score.time]).mean(0).unflatten(0, (len(chosen), each)).mean(1)
     figures["crops"], figures["crops_ci"] = interval(by_picture)
-    # Side by side only: as many crops as the model's own pictures, since the distance depends on the number.
-    apart = _crops(pictures, NATIVE)
-    features = _features(judge, apart).unflatten(0, (len(chosen), -1))
-    real = _features(judge, _crops(drawn, NATIVE))
-    figures["fid_w"] = frechet(features.flatten(0, 1), real)
-    figures["fid_w_ci"] = bootstrap(lambda rows: frechet(features[rows].flatten(0, 1), real), len(chosen), 30)
+    return figures | fid_w(judge, _crops(pictures, NATIVE), chosen)
+
+
+def things(judge: Judge, pictures: Tensor, chosen: list[Scene]) -> dict[str, float]:
+    """Return how many things are seen where the prompt names one."""
     counts = [object_count(judge, picture[None], s.thing or "") for picture, s in zip(pictures, chosen, strict=True)]
-    figures["things"], figures["things_ci"] = interval(torch.cat(counts).float())
-    return figures
+    mean, spread = interval(torch.cat(counts).float())
+    return {"things": mean, "things_ci": spread}
 
 
 def last_seam(pictures: Tensor, run: Run) -> dict[str, float]:
@@ -176,16 +188,18 @@ def _lines(plan: TilePlan) -> tuple[int, ...]:
     return tuple(CELL * start for start in sorted(starts - {0}))
 
 
-def native_figures(model: Model, judge: Judge, chosen: list[Scene]) -> dict[str, float]:
-    """Return prompt score and FID-W of the model's own 256x256 pictures."""
-    pictures = paint(model, [describe(scene) for scene in chosen], Run((NATIVE, NATIVE)), seed=1, batch=8)
-    score = prompt_score(judge, pictures, chosen)
+def native_figures(model: Model, judge: Judge, count: int) -> dict[str, float]:
+    """Return the prompt score of the model's own 256x256 pictures with things, and the FID-W of those without."""
+    named, bare = scenes(4 * count), scenes(count, bare=True)
+    native = Run((NATIVE, NATIVE))
+    score = prompt_score(judge, paint(model, [describe(scene) for scene in named], native, seed=1, batch=8), named)
     figures = {name: interval(getattr(score, name))[0] for name in ("place", "time", "thing")}
     figures["prompt"], figures["prompt_ci"] = interval(score.all)
-    features, real = _features(judge, pictures), _features(judge, _drawn(chosen, (NATIVE, NATIVE)))
-    figures["fid_w"] = frechet(features, real)
-    figures["fid_w_ci"] = bootstrap(lambda rows: frechet(features[rows], real), len(chosen), 30)
-    return figures
+    captions = [describe(scene) for scene in bare for _ in range(4)]
+    pictures = paint(model, captions, native, seed=1, batch=8)
+    shown = prompt_score(judge, pictures, [scene for scene in bare for _ in range(4)])
+    figures["bare"] = float(torch.stack([shown.place, shown.time]).mean())
+    return figures | fid_w(judge, pictures, bare)
 
 
 def sheet(rows: list[tuple[str, Tensor]], path: Path, width: int = 1100) -> None:
@@ -199,10 +213,12 @@ def sheet(rows: list[tuple[str, Tensor]], path: Path, width: int = 1100) -> None
 def row_of(trial: Trial, count: int) -> tuple[dict[str, Any], Tensor]:
     """Paint and judge one row of the table; also return its first pictures."""
     model, judge = _tools()
-    chosen = scenes(count)
+    bare, named = scenes(count, bare=True), scenes(max(2, count // 2))
     begin = time.monotonic()
-    pictures = paint(model, [describe(scene) for scene in chosen], trial.run, seed=1)
-    figures = assess(judge, pictures, chosen, trial.run.size) | last_seam(pictures, trial.run)
+    pictures = paint(model, [describe(scene) for scene in bare], trial.run, seed=1)
+    with_things = paint(model, [describe(scene) for scene in named], trial.run, seed=1)
+    figures = assess(judge, pictures, bare, trial.run.size) | last_seam(pictures, trial.run)
+    figures |= things(judge, with_things, named)
     row = {"label": trial.label, **vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
     progress(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}))
     return row, pictures[: 2 if trial.canvas == "1024x256" else 5].clone()
@@ -246,7 +262,7 @@ def main() -> None:
     options = parser.parse_args()
     count = options.pictures or (8 if options.quick else 24)
     keep_memory()
-    native = native_figures(*_tools(), scenes(4 * count))
+    native = native_figures(*_tools(), count)
     progress(f"256x256: {native}")
     asked = [one for one in trials(options.quick, options.full) if any(part in one.label for part in options.only)]
     rows = rows_of(asked, count, options.workers, options.sheets)
