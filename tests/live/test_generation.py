@@ -56,7 +56,7 @@ def test_every_schedule_of_the_host_makes_a_tiled_picture(client: Client) -> Non
 def test_every_model_shape_sees_tiles_of_the_size_it_knows(client: Client, name: str) -> None:
     client.txt2img(**checkpoint(name), width=64, height=64)
     client.post("/test/begin")
-    made = client.txt2img({"enabled": True, "tile": 128}, **checkpoint(name))
+    made = client.txt2img({"enabled": True, "tile": 128, "fit": "native"}, **checkpoint(name))
     seen = client.get("/test/seen")
     assert done(made) == f"{SIX_TILES}12 UNet evaluations"
     assert len(seen) == 12
