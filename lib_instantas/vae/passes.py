@@ -154,7 +154,8 @@ class Attention:
 
     def __call__(self, x: Tensor, normalise: Activation, keys: Tensor, values: Tensor, block: int) -> Tensor:
         """Attend from every pixel of `x` to all keys, `block` queries at a time."""
-        queries = self.tokens(self.query, normalise(x))
+        # PyTorch's CPU kernel that keeps no scores takes channels that lie side by side only, else it keeps them all.
+        queries = self.tokens(self.query, normalise(x)).contiguous()
         attended = torch.cat(
             [nn.functional.scaled_dot_product_attention(part, keys, values) for part in queries.split(block, dim=2)],
             dim=2,
