@@ -26,7 +26,7 @@ class Show:
 
 
 SHOWS = (
-    Show("panorama", "mountains at sunset", "1024x256"),
+    Show("panorama", "a harbour by day", "1024x256"),
     Show(
         "panorama_without_bridging",
         "mountains at sunset",
@@ -36,7 +36,7 @@ SHOWS = (
     Show("tall", "a forest by day", "256x1024"),
     Show("odd_size", "a harbour at night with a lighthouse", "611x300"),
 )
-SEED, STEPS = 3, 20
+SEED, STEPS = 5, 20
 
 
 def add_to(commands: Any) -> None:
