@@ -29,7 +29,7 @@ SHOWS = (
     Show("panorama", "a harbour by day", "1024x256"),
     Show(
         "panorama_without_bridging",
-        "mountains at sunset",
+        "a harbour by day",
         "1024x256",
         {"schedule": "cyclic", "gamma": 0.0, "fit": "native"},
     ),
