@@ -17,6 +17,7 @@ from lib_instantas.settings import SettingsError
 ON = {"enabled": True}
 TILES = "8 tiles of 128x128"  # 512x256 pixels are 64x32 latents: four by two tiles of 16x16
 LARGEST = 24  # 1.25 times 16, rounded up to a multiple of 8
+LARGEST_WITH_CONTEXT = 32  # 20 and 4 to each side, rounded up: in the last of three evaluations
 
 
 def done(infotext: str) -> str:
@@ -26,7 +27,8 @@ def done(infotext: str) -> str:
 
 def test_the_model_sees_only_tiles_of_the_size_it_knows(make: Any, model: Any) -> None:
     processed = process_images(make(ON))
-    assert all(8 <= side <= LARGEST for shape in model.inputs for side in shape[-2:])
+    assert all(8 <= side <= LARGEST for shape in model.inputs[:16] for side in shape[-2:])
+    assert all(8 <= side <= LARGEST_WITH_CONTEXT for shape in model.inputs[16:] for side in shape[-2:])
     assert len(model.inputs) == 8 * 3
     assert done(processed.infotexts[0]) == f"{TILES}, 24 UNet evaluations"
 
@@ -88,7 +90,9 @@ def test_what_lies_on_the_canvas_is_cut_with_the_tiles(make: Any) -> None:
     left_only = torch.zeros(1, 5, 32, 64)
     left_only[..., :32] = 1
     plain, conditioned = (
-        process_images(make({"enabled": True, "schedule": "cyclic", "gamma": 0}, image_cond=cond)).latents[0]
+        process_images(
+            make({"enabled": True, "schedule": "cyclic", "gamma": 0, "fit": "native"}, image_cond=cond)
+        ).latents[0]
         for cond in (torch.zeros(1, 5, 32, 64), left_only)
     )
     assert torch.equal(plain[..., 32:], conditioned[..., 32:])
@@ -107,7 +111,7 @@ def test_a_refiner_goes_on_where_the_first_model_stopped(make: Any, model: Any) 
     processed = process_images(make(ON, refiner=refiner, refiner_step=2))
     assert len(model.inputs) == 16
     assert len(refiner.inputs) == 8
-    assert all(8 <= side <= LARGEST for shape in refiner.inputs for side in shape[-2:])
+    assert all(8 <= side <= LARGEST_WITH_CONTEXT for shape in refiner.inputs for side in shape[-2:])
     assert done(processed.infotexts[0]) == f"{TILES}, 24 UNet evaluations"
 
 
