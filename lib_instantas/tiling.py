@@ -29,7 +29,7 @@ GRANULARITY = 8
 SMALLEST, LARGEST = 0.75, 1.25
 """Range of a fitted tile's side, as shares of the native side."""
 
-NEAR_TIE = 0.03
+NEAR_TIE = 0.02
 """Grids whose predicted costs differ by less than this share count as equally cheap."""
 
 

@@ -58,7 +58,7 @@ def test_a_plan_shows_the_settings_it_is_asked_for(service):
     plan = ask(service, "plan", canvas=canvas, settings=settings, steps=4)["result"]
     assert plan["canvas"] == {"height": 64, "width": 192}
     grids = [sorted({x for _, x, _, _ in plan["plans"][i]["rectangles"]}) for i in plan["steps"]]
-    assert grids == [[0, 64, 128], [0, 16, 80, 144], [0, 16, 80, 144], [0, 32, 96, 160]]
+    assert grids == [[0, 64, 128], [0, 16, 80, 144], [0, 32, 96, 160], [0, 48, 112, 176]]
 
 
 @pytest.mark.parametrize(
