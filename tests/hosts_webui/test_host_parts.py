@@ -254,9 +254,14 @@ def test_an_axis_refuses_a_bad_value_before_the_first_picture(axes: dict) -> Non
         switch.confirm(None, [switch.type("maybe")])
 
 
-def test_a_host_without_xyz_plots_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_xyz_plots_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(scripts, "scripts_data", [])
-    add_axes()
+    with caplog.at_level("INFO"):
+        add_axes()
+    assert "no X/Y/Z plot" in caplog.text
+    assert scripts.scripts_data == []
 
 
 # Routes
