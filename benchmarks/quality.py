@@ -143,7 +143,7 @@ def fid_w(judge: Judge, pictures: Tensor, chosen: list[Scene]) -> dict[str, floa
 
 
 def assess(judge: Judge, pictures: Tensor, chosen: list[Scene], size: tuple[int, int]) -> dict[str, float]:
-    """Return all measures of one trial's pictures but the number of things."""
+    """Return seams, colour drift and prompt score of pictures without things."""
     axis_lines = {"x": range(NATIVE, size[1], NATIVE), "y": range(NATIVE, size[0], NATIVE)}
     seams = {axis: [*lines] for axis, lines in axis_lines.items() if lines}
     per_axis = [seam(pictures, lines, axis) for axis, lines in seams.items()]
@@ -155,7 +155,7 @@ def assess(judge: Judge, pictures: Tensor, chosen: list[Scene], size: tuple[int,
     score = prompt_score(judge, crops, [scene for scene in chosen for _ in range(each)])
     by_picture = torch.stack([score.place, score.time]).mean(0).unflatten(0, (len(chosen), each)).mean(1)
     figures["crops"], figures["crops_ci"] = interval(by_picture)
-    return figures | fid_w(judge, _crops(pictures, NATIVE), chosen)
+    return figures
 
 
 def things(judge: Judge, pictures: Tensor, chosen: list[Scene]) -> dict[str, float]:
@@ -217,8 +217,8 @@ def row_of(trial: Trial, count: int) -> tuple[dict[str, Any], Tensor]:
     begin = time.monotonic()
     pictures = paint(model, [describe(scene) for scene in bare], trial.run, seed=1)
     with_things = paint(model, [describe(scene) for scene in named], trial.run, seed=1)
-    figures = assess(judge, pictures, bare, trial.run.size) | last_seam(pictures, trial.run)
-    figures |= things(judge, with_things, named)
+    figures = assess(judge, pictures, bare, trial.run.size) | fid_w(judge, _crops(pictures, NATIVE), bare)
+    figures |= last_seam(pictures, trial.run) | things(judge, with_things, named)
     row = {"label": trial.label, **vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
     progress(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}))
     return row, pictures[: 2 if trial.canvas == "1024x256" else 5].clone()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
+
+from benchmarks.table_measures import Difference
 
 INSTANTAS_1 = {
     "256x512": {"MultiDiffusion": 23.62, "direct": 22.34, "ElasticDiffusion": 61.20, "SyncDiffusion": 20.19,
@@ -54,16 +55,26 @@ FSTD_4_PSNR = {"no overlap": 26.89, "explicit overlap": 27.49, "implicit, fixed"
 """FID (lower is better) and PSNR (higher is better) of a four-fold enlargement (Any-Size-Diffusion, table 4)."""
 
 
-def order_sentence(ours: Mapping[str, float], theirs: Mapping[str, float], measure: str, ours_is: str) -> str:
-    """One sentence that says which pairs stand the other way round here, lower being better in both."""
-    shared = [name for name in theirs if name in ours]
-    swapped = [
-        f"{a} before {b}" if ours[a] < ours[b] else f"{b} before {a}"
-        for a, b in combinations(shared, 2)
-        if (ours[a] - ours[b]) * (theirs[a] - theirs[b]) < 0
-    ]
-    if len(shared) < 2:
+def order_sentence(
+    differences: Mapping[tuple[str, str], Difference], theirs: Mapping[str, float], measure: str, ours_is: str
+) -> str:
+    """One sentence that says which pairs stand the other way round here, lower being better in both.
+
+    `differences` are ours, first less second, for pairs of rows; pairs that the paper does not rank are left out.
+    """
+    ranked = {pair: one for pair, one in differences.items() if theirs.keys() >= set(pair)}
+    if not ranked:
         return f"There is nothing to compare with the paper's {measure}."
+    told = {pair: one for pair, one in ranked.items() if one.told}
+    swapped = [
+        f"{a} before {b} ({abs(one.value):.3g} ± {one.interval:.2g})" if one.value < 0 else
+        f"{b} before {a} ({abs(one.value):.3g} ± {one.interval:.2g})"
+        for (a, b), one in told.items()
+        if one.value * (theirs[a] - theirs[b]) < 0
+    ]  # fmt: skip
+    counted = f"Of {len(ranked)} pairs that the paper ranks by {measure}, {ours_is} tells {len(told)} apart"
+    if not told:
+        return f"{counted}."
     if not swapped:
-        return f"The order by {ours_is} is the paper's by {measure}."
-    return f"The order differs from the paper's by {measure}: here, by {ours_is}, {'; '.join(swapped)}."
+        return f"{counted}, all in the paper's order."
+    return f"{counted}, {len(told) - len(swapped)} in the paper's order; the other way round: {'; '.join(swapped)}."

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL.Image import Image
+from torch import Tensor
 
 from benchmarks import table_paper as paper
 from benchmarks.per_tile_noise import KINDS
 from benchmarks.table_cost import STEPS, cost_of, seconds_on_gpu
 from benchmarks.table_layout import bar_chart, contact_sheet, markdown_table
-from benchmarks.table_measures import Quality, measure
+from benchmarks.table_measures import Difference, Judged, Quality, as_tensor, compare, features_of, measure
 from benchmarks.table_pictures import Studio
-from benchmarks.table_variants import ALIGNMENT, OFFSETS, SIZES, STRIDES, TABLE_1, TABLE_3, WIDE, Variant
+from benchmarks.table_variants import (
+    ALIGNMENT,
+    INSTANTAS,
+    MULTIDIFFUSION,
+    MULTIDIFFUSIONS,
+    OFFSETS,
+    SIZES,
+    STRIDES,
+    TABLE_1,
+    TABLE_3,
+    WIDE,
+    Variant,
+)
 from benchmarks.variance import decoded, figures, sample
 from lib_instantas.tiling import Size
 from small_world.judge import Judge
@@ -29,14 +44,34 @@ class Bench:
     studio: Studio
     judge: Judge
     quick: bool = False
-    measured: dict[tuple[Variant, Size], Quality] = field(default_factory=dict)
+    _judged: dict[tuple[Variant, Size], Judged] = field(default_factory=dict)
 
     def quality(self, variant: Variant, size: Size = WIDE) -> Quality:
         """The measures of a variant's pictures."""
-        if (variant, size) not in self.measured:
+        return self.judged(variant, size).quality
+
+    def judged(self, variant: Variant, size: Size = WIDE) -> Judged:
+        """The measures of a variant's pictures, and what they were taken from."""
+        if (variant, size) not in self._judged:
             made = self.studio.pictures(variant, size)
-            self.measured[variant, size] = measure(self.judge, made.pictures, self.studio.scenes, size)
-        return self.measured[variant, size]
+            self._judged[variant, size] = measure(self.judge, made.pictures, self.studio.scenes, size, self.own)
+        return self._judged[variant, size]
+
+    @cached_property
+    def own(self) -> Tensor:
+        """The judge's features of the model's own pictures, [scenes, pictures of each, F]."""
+        features = features_of(self.judge, torch.stack([as_tensor(picture) for picture in self.studio.own()]))
+        return features.unflatten(0, (len(self.studio.scenes), -1))
+
+    def less(self, first: Variant, second: Variant, size: Size = WIDE) -> Difference:
+        """The first's FID-W less the second's."""
+        return compare(self.judged(first, size), self.judged(second, size), self.own)
+
+    def order(self, variants: Mapping[str, Variant], theirs: Mapping[str, float], size: Size = WIDE) -> str:
+        """How our order by FID-W differs from a paper's by FID."""
+        ranked = [name for name in variants if name in theirs]
+        differences = {(a, b): self.less(variants[a], variants[b], size) for a, b in combinations(ranked, 2)}
+        return paper.order_sentence(differences, theirs, "FID", "FID-W")
 
     @property
     def methods(self) -> dict[str, Variant]:
@@ -102,12 +137,11 @@ def _section(
         [name, *_cells(quality), *(value(name) for _, value in extra), theirs.get(name)]
         for name, quality in found.items()
     ]
-    order = paper.order_sentence(_fid(found), theirs, "FID", "FID-W")
     return Section(
         key,
         title,
         markdown_table(["", *HEADER, *(label for label, _ in extra), "paper's FID"], rows),
-        f"{order} {text}".strip(),
+        f"{bench.order(variants, theirs)} {text}".strip(),
         {name: {**asdict(quality), "seconds": bench.seconds(variants[name])} for name, quality in found.items()},
         {"FID-W": _fid(found), "seam": {name: quality.seam for name, quality in found.items()}},
         bench.first(variants),
@@ -127,17 +161,15 @@ def instantas_1(bench: Bench) -> Section:
         numbers[label] = {name: asdict(quality) for name, quality in found.items()}
         theirs = paper.INSTANTAS_1[label]
         rows += [[f"{label} {name}", *_cells(quality), theirs.get(name)] for name, quality in found.items()]
-        sentences.append(f"{label}: {paper.order_sentence(_fid(found), theirs, 'FID', 'FID-W')}")
-    best = {name: bench.quality(variant).fid for name, variant in bench.methods.items()}
-    sync = "SyncDiffusion is left out of a quick run; ScaleCrafter is not here."
-    if not bench.quick:
-        sync = (
-            "SyncDiffusion takes the judge's features for alike, at an overlap of a quarter; ScaleCrafter is not here."
-        )
+        sentences.append(f"{label}: {bench.order(bench.methods, theirs, size)}")
+    sync = (
+        "SyncDiffusion is left out of a quick run"
+        if bench.quick
+        else "SyncDiffusion takes the judge's features for alike, at an overlap of a quarter"
+    )
     text = (
-        f"At 256x1024, InstantAS has {best['InstantAS'] / best['MultiDiffusion']:.2f} times MultiDiffusion's FID-W. "
-        f"{sync} The "
-        "panorama pipeline is diffusers' own, its window and stride scaled to this model."
+        f"{_against_multidiffusion(bench)} {sync}; ScaleCrafter is not here. The panorama pipeline is diffusers' own, "
+        "its window and stride scaled to this model."
     )
     chart = {label: {name: numbers[label][name]["fid"] for name in bench.methods} for label in sizes}
     return Section(
@@ -145,6 +177,20 @@ def instantas_1(bench: Bench) -> Section:
         markdown_table(["", *HEADER, "paper's FID"], rows), " ".join([*sentences, text]), numbers, chart,
         bench.first(bench.methods),
     )  # fmt: skip
+
+
+def _against_multidiffusion(bench: Bench) -> str:
+    """InstantAS's FID-W at 1024x256 beside MultiDiffusion's, at its paper's overlap and at whichever is best."""
+    ours = bench.quality(INSTANTAS).fid
+    overlaps = {"its paper's overlap": MULTIDIFFUSION}
+    if not bench.quick:
+        overlaps["its best overlap here"] = min(MULTIDIFFUSIONS, key=lambda one: bench.quality(one).fid)
+    beside = [
+        f"{ours / bench.quality(one).fid:.2f} times MultiDiffusion's at {name} ({dict(one.settings)['overlap']:.1%}; "
+        f"difference {bench.less(INSTANTAS, one)})"
+        for name, one in overlaps.items()
+    ]
+    return f"At 256x1024, InstantAS's FID-W is {' and '.join(beside)}."
 
 
 def instantas_2(bench: Bench) -> Section:
@@ -198,11 +244,11 @@ def instantas_3(bench: Bench) -> Section:
 
 def gvcf_1(bench: Bench) -> Section:
     """Stride and fusion."""
-    fid = {name: bench.quality(variant).fid for name, variant in STRIDES.items()}
     verdicts = []
     for stride in (128, 256, 384):
-        guided, plain = fid[f"GF {stride}"], fid[f"MD {stride}"]
-        verdicts.append(f"{stride}: {'better' if guided < plain else 'not better'} ({guided:.3g} to {plain:.3g})")
+        less = bench.less(STRIDES[f"GF {stride}"], STRIDES[f"MD {stride}"])
+        verdict = ("better" if less.value < 0 else "worse") if less.told else "not told apart"
+        verdicts.append(f"{stride}: {verdict} ({less})")
     text = (
         f"Guided Fusion (GF) against MultiDiffusion (MD) at equal stride, in pixels of a 512-pixel tile: "
         f"{'; '.join(verdicts)}."
@@ -215,7 +261,8 @@ def gvcf_2(bench: Bench) -> Section:
     """Style alignment: quality and diversity by alpha."""
     text = (
         "The paper finds quality rising and diversity falling with alpha, and chooses 0.4 (figure 5, no numbers). "
-        "Diversity is the crops' mean distance from each other in the judge's features over that of drawn pictures."
+        "Diversity is the crops' mean distance from each other in the judge's features over that of the model's own "
+        "pictures."
     )
     title = "GVCF, figure 5 and table 2: style alignment at 256x1024, stride 384"
     return _section(bench, "gvcf-2", title, ALIGNMENT, paper.GVCF_2, text, with_diversity=True)
@@ -224,8 +271,8 @@ def gvcf_2(bench: Bench) -> Section:
 def gvcf_figure_3(bench: Bench) -> Section:
     """Noise once on the canvas, per tile, and per tile corrected."""
     steps = max(20, bench.studio.steps)
-    latents = {kind: sample(bench.studio.pipeline, "mountains at sunset", kind, 1, steps) for kind in KINDS}
-    pictures = {kind: decoded(bench.studio.pipeline, value) for kind, value in latents.items()}
+    latents = {kind: sample(bench.studio.easel.pipeline, "mountains at sunset", kind, 1, steps) for kind in KINDS}
+    pictures = {kind: decoded(bench.studio.easel.pipeline, value) for kind, value in latents.items()}
     found = figures(latents, pictures)
     rows: list[list[object]] = [[kind, found[f"variance, {kind}"], found[f"detail, {kind}"]] for kind in KINDS]
     text = (

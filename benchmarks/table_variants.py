@@ -62,6 +62,13 @@ STRIDES = {
 }
 """GVCF's table 1: fusion by stride, in pixels of a 512-pixel tile."""
 
+MULTIDIFFUSIONS = (
+    MULTIDIFFUSION,
+    TABLE_3["without minimum cover"],
+    *(STRIDES[name] for name in STRIDES if name.startswith("MD")),
+)
+"""MultiDiffusion at every overlap that the tables know."""
+
 ALPHAS = (0.0, 0.2, 0.4, 0.7, 1.0)
 ALIGNMENT = {
     f"{short} + SA {alpha:g}": engine(method, overlap=0.25, **({"style_alignment": alpha} if alpha else {}))

@@ -9,6 +9,7 @@ the paper's five sizes.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,11 @@ import torch
 
 from benchmarks.quality import scenes
 from benchmarks.report import arguments, progress, result
-from benchmarks.table_pictures import Studio, judge_features
+from benchmarks.table_pictures import OWN_PICTURES, TILE_BATCH, Easel, Studio
 from benchmarks.table_sections import SECTIONS, Bench, Section, sections
-from lib_instantas.hosts.checkpoints import load_pipeline
 from small_world import CHECKPOINT
 from small_world.judge import load_judge
+from small_world.progress import keep_memory
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 PICTURES = "pictures/benchmarks"
@@ -31,10 +32,10 @@ PICTURES = "pictures/benchmarks"
 def main() -> None:
     """Make the pictures, measure them, write the document."""
     options = _options()
-    judge = load_judge()
-    pipeline = load_pipeline(options.model, options.device)
-    studio = Studio(pipeline, scenes(options.pictures), options.steps, judge_features(judge))
-    bench = Bench(studio, judge, quick=options.quick)
+    keep_memory()
+    easel = Easel(options.model, options.device, options.workers, options.keep)
+    studio = Studio(easel, scenes(options.pictures, bare=True), options.steps)
+    bench = Bench(studio, load_judge(), quick=options.quick)
     started = time.monotonic()
     done = [section for make in sections(options.only) if (section := _made(make, bench)) is not None]
     folder = options.output.parent
@@ -52,7 +53,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, default=CHECKPOINT, help="checkpoint of Small World")
     parser.add_argument("--output", type=Path, default=DOCUMENT, help="Markdown file to write")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--workers", type=int, default=0, help="processes of one thread (a GPU: 1, else one per core)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep pictures there; a run cut short goes on from them"
+    )
     options = parser.parse_args()
+    options.workers = options.workers or (1 if options.device == "cuda" else os.cpu_count() or 1)
     options.pictures = options.pictures or (4 if options.quick else 24)
     options.steps = options.steps or (8 if options.quick else 20)
     return options
@@ -66,7 +72,7 @@ def _made(make: Callable[[Bench], Section | None], bench: Bench) -> Section | No
 
 
 def _setting(options: argparse.Namespace) -> dict[str, Any]:
-    device = torch.cuda.get_device_name() if options.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "CPU, one thread a picture"
     return {"pictures": options.pictures, "steps": options.steps, "device": device}
 
 
@@ -75,16 +81,18 @@ def _document(done: list[Section], options: argparse.Namespace, folder: Path) ->
     intro = (
         "# The papers' tables on Small World\n\n"
         "Written by `python -m benchmarks.tables" + (" --quick" if options.quick else "") + "`"
-        f": {setting['pictures']} pictures a row, DDIM, {setting['steps']} steps, bfloat16, {setting['device']}. "
+        f": {setting['pictures']} pictures a row of scenes without things, DDIM, {setting['steps']} steps, bfloat16, "
+        f"{setting['device']}, up to {TILE_BATCH} tiles at once. "
         "Small World knows 256x256 pixels, half of what the papers' models know, so every size here is half of theirs. "
         "Sizes in tables are height x width, as in the papers.\n\n"
-        "**FID-W** is the Frechet distance in the features of a judge trained on drawn scenes, **±** half of its 95 % "
-        "interval over pictures (with few pictures the value itself is too high, for all rows alike); **KID-W** the "
-        "unbiased kernel distance in the same features; **prompt** the share of 256x256 crops whose place and time are "
-        "the prompt's; **seam** the step across the resting grid's lines over that across other multiples of 8 pixels; "
-        "**seconds** the time that computing one picture takes, decoding included, after the first of each row. "
-        "The papers' FID is another measure on another model: only the order can be compared, and where **±** is wider "
-        "than a difference, the order of those rows is no evidence either.\n"
+        "**FID-W** is the Frechet distance of 256x256 crops to the model's own pictures of the same scenes, "
+        f"{OWN_PICTURES} of each (as in the papers), in the features of a judge trained on drawn scenes; **±** half of "
+        "its 95 % interval over scenes; **KID-W** the unbiased kernel distance in the same features; **prompt** the "
+        "share of crops whose place and time are the prompt's; **seam** the step across the resting grid's lines over "
+        "that across other multiples of 8 pixels; **seconds** the median time that computing one picture takes, "
+        "decoding included. Rows begin with the same noise, so a difference of two is known better than either: two "
+        "rows are told apart where the 95 % interval of their difference, scenes drawn anew for both alike, leaves "
+        "out zero. The papers' FID is another measure on another model: only the order can be compared.\n"
     )
     left_out = [key for key in SECTIONS if key not in {section.key for section in done}]
     if left_out:

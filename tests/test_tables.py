@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,10 +13,10 @@ from tiny_pipelines import sd_pipeline
 
 from benchmarks import table_paper as paper
 from benchmarks.table_layout import bar_chart, contact_sheet, markdown_table
-from benchmarks.table_measures import kernel_distance, native_crops, spread
-from benchmarks.table_pictures import Studio
+from benchmarks.table_measures import Difference, Judged, Quality, compare, kernel_distance, native_crops, spread
+from benchmarks.table_pictures import OWN_PICTURES, Easel, Studio
 from benchmarks.table_sections import SECTIONS, sections
-from benchmarks.table_variants import ALIGNMENT, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
+from benchmarks.table_variants import ALIGNMENT, DIRECT, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
 from lib_instantas.methods import METHODS, Request, make_method
 from lib_instantas.settings import parse_settings
 from small_world.scene import Scene
@@ -29,10 +30,19 @@ DISTINCT = {
 }
 
 
+SCENES = [Scene("sea", "day"), Scene("city", "night")]
+
+
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
-    pipeline = sd_pipeline(tmp_path_factory.mktemp("tokenizer"))
-    return Studio(pipeline, [Scene("sea", "day"), Scene("city", "night")], steps=2)
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    sd_pipeline(tmp_path_factory.mktemp("tokenizer")).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def studio(model: Path) -> Studio:
+    return Studio(Easel(model), SCENES, steps=2)
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))
@@ -58,13 +68,52 @@ def test_fixed_offsets_are_another_picture_and_leave_the_method_as_it_was(studio
 
 def test_the_panorama_pipeline_asks_the_model_for_windows_of_its_own_size(studio: Studio) -> None:
     sizes = set()
-    hook = studio.pipeline.unet.register_forward_pre_hook(
+    hook = studio.easel.pipeline.unet.register_forward_pre_hook(
         lambda module, args, kwargs: sizes.add(tuple((args[0] if args else kwargs["sample"]).shape[-2:])),
         with_kwargs=True,
     )
-    Studio(studio.pipeline, [Scene("sea", "day")], steps=1).pictures(PANORAMA, (64, 128))
+    Studio(studio.easel, [Scene("sea", "day")], steps=1).pictures(PANORAMA, (64, 128))
     hook.remove()
     assert sizes == {(8, 8)}
+
+
+def test_own_pictures_are_of_the_models_size_and_begin_with_noise_of_their_own(studio: Studio) -> None:
+    own = studio.own()
+    assert [picture.size for picture in own] == [(64, 64)] * len(SCENES) * OWN_PICTURES
+    assert len({picture.tobytes() for picture in own}) == len(own)
+
+
+def test_a_run_that_was_cut_short_goes_on_from_what_it_kept(model: Path, tmp_path: Path) -> None:
+    first = Studio(Easel(model, folder=tmp_path), SCENES[:1], steps=2).pictures(DIRECT, (64, 128))
+    kept = list(tmp_path.rglob("*.png"))
+    written = [file.stat().st_mtime_ns for file in kept]
+    again = Studio(Easel(model, folder=tmp_path), SCENES, steps=2).pictures(DIRECT, (64, 128))
+    assert [file.stat().st_mtime_ns for file in kept] == written
+    assert again.pictures[0].tobytes() == first.pictures[0].tobytes()
+    assert len(again.pictures) == 2
+
+
+def test_workers_paint_what_one_paints(studio: Studio, model: Path) -> None:
+    together = Studio(Easel(model, workers=2), SCENES, steps=2).pictures(DIRECT, (64, 128)).pictures
+    alone = studio.pictures(DIRECT, (64, 128)).pictures
+    # Workers have one thread each, so sums of bfloat16 are rounded in another order.
+    assert all(_apart(*pair) < 2 for pair in zip(together, alone, strict=True))
+    assert _apart(together[0], together[1]) > 4
+
+
+def _apart(first: Image.Image, second: Image.Image) -> float:
+    return float(np.abs(np.asarray(first, dtype=float) - np.asarray(second, dtype=float)).mean())
+
+
+def test_two_sets_are_told_apart_by_what_differs_in_every_scene_and_not_by_what_scenes_have_in_common() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scene = 10 * torch.randn(12, 1, 4, generator=generator)
+    own, near = (scene + torch.randn(12, 6, 4, generator=generator) for _ in range(2))
+    quality = Quality(*[0.0] * 6)
+    close, same, far = (Judged(quality, near + by) for by in (0.0, 1e-6 * torch.randn(4, generator=generator), 1.0))
+    assert compare(far, close, own).told
+    assert compare(far, close, own).value > 0
+    assert abs(compare(same, close, own).value) < 1e-3
 
 
 def test_the_kernel_distance_is_zero_on_average_for_one_law_and_large_for_two() -> None:
@@ -89,12 +138,20 @@ def test_crops_lie_at_every_half_of_their_side() -> None:
     assert [float(crop[0, 0, 0]) for crop in native_crops(pictures)] == [0, 128, 256]
 
 
-def test_the_sentence_names_just_the_pairs_that_stand_the_other_way_round() -> None:
-    theirs = {"a": 1.0, "b": 2.0, "c": 3.0}
-    assert paper.order_sentence({"a": 10, "b": 20, "c": 30}, theirs, "FID", "FID-W").startswith("The order by FID-W is")
-    swapped = paper.order_sentence({"a": 10, "b": 40, "c": 30, "d": 1}, theirs, "FID", "FID-W")
-    assert swapped == "The order differs from the paper's by FID: here, by FID-W, c before b."
-    assert "nothing to compare" in paper.order_sentence({"z": 1}, theirs, "FID", "FID-W")
+def test_the_sentence_names_just_the_pairs_that_are_told_apart_and_stand_the_other_way_round() -> None:
+    def sentence(*differences: float) -> str:
+        pairs = (("a", "b"), ("a", "c"), ("b", "c"), ("a", "unknown"))
+        ours = {pair: Difference(value, 1.0) for pair, value in zip(pairs, differences, strict=False)}
+        return paper.order_sentence(ours, {"a": 1.0, "b": 2.0, "c": 3.0}, "FID", "FID-W")
+
+    counted = "Of 3 pairs that the paper ranks by FID, FID-W tells"
+    assert sentence(-10, -20, -10, 5) == f"{counted} 3 apart, all in the paper's order."
+    assert (
+        sentence(-10, 0.5, 10)
+        == f"{counted} 2 apart, 1 in the paper's order; the other way round: c before b (10 ± 1)."
+    )
+    assert sentence(0.1, 0.2, 0.3) == f"{counted} 0 apart."
+    assert "nothing to compare" in paper.order_sentence({("y", "z"): Difference(1, 0)}, {"a": 1.0}, "FID", "FID-W")
 
 
 def test_a_table_has_a_row_per_entry_and_a_dash_for_what_is_unknown() -> None:
