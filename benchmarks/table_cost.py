@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,6 +18,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from benchmarks.allocations import AllocationMeter
+from benchmarks.report import progress
+from benchmarks.table_pictures import Easel, Order
 from benchmarks.table_variants import Variant
 from lib_instantas.denoiser import AUTO_BATCH_PIXELS, TiledDenoiser
 from lib_instantas.methods import Request, make_method
@@ -30,6 +31,7 @@ TOKENS, TOKEN_WIDTH = 77, 1024
 GUIDED_ROWS = 2
 """One conditional and one unconditional row."""
 STEPS = 50
+NATIVE_PICTURE = (256, 256)
 
 
 def sd20_unet(device: str) -> Any:
@@ -109,14 +111,22 @@ def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> in
     return int(sdpa_flop_count(query, key, value))
 
 
-def seconds_on_gpu(variants: dict[str, Variant], size: Size) -> dict[str, float]:
-    """Seconds of 50 steps with guidance in fp16, from three evaluations each; what does not fit is left out."""
-    with torch.inference_mode():
-        unet = sd20_unet("cuda")
-        return {name: value for name, variant in variants.items() if (value := _timed(unet, variant, size)) is not None}
+def seconds_on_gpu(variants: Mapping[str, Variant], size: Size) -> dict[str, float]:
+    """Seconds of 50 steps with guidance on SD 2.0's shape in fp16; what does not fit is left out."""
+    found = {}
+    for name, variant in variants.items():
+        try:
+            found[name] = STEPS * seconds_per_evaluation(sd20_unet("cuda"), variant, size)
+        except torch.cuda.OutOfMemoryError:
+            progress(f"{name} at {size[1]}x{size[0]} does not fit into the GPU's memory")
+        torch.cuda.empty_cache()
+    return found
 
 
-def _timed(unet: Any, variant: Variant, size: Size) -> float | None:
+@torch.inference_mode()
+def seconds_per_evaluation(unet: Any, variant: Variant, size: Size, evaluations: int = 3) -> float:
+    """Mean seconds of evaluations with guidance, after the first; on a CPU seconds of computing."""
+    like = next(unet.parameters())
     settings = parse_settings({"enabled": True, **dict(variant.settings)})
     canvas = (size[0] // LATENT_SCALE, size[1] // LATENT_SCALE)
 
@@ -124,31 +134,38 @@ def _timed(unet: Any, variant: Variant, size: Size) -> float | None:
         result: torch.Tensor = unet(x, time_step, return_dict=False, **tokens)[0]
         return result
 
-    denoiser = TiledDenoiser(model, make_method(Request(canvas, NATIVE, settings)))
-    x = torch.randn(GUIDED_ROWS, 4, *canvas, device="cuda", dtype=torch.float16)
-    tokens = torch.randn(GUIDED_ROWS, TOKENS, TOKEN_WIDTH, device="cuda", dtype=torch.float16)
-    try:
-        with _stopwatch() as lap:
-            for _ in range(4):
-                denoiser(x, torch.full((GUIDED_ROWS,), 500.0, device="cuda"), encoder_hidden_states=tokens)
-                denoiser.next_evaluation()
-                lap()
-    except torch.cuda.OutOfMemoryError:
-        return None
-    finally:
-        torch.cuda.empty_cache()
-    return STEPS * (lap.times[-1] - lap.times[0]) / 3
+    # A long run: its last tenth, with wider tiles, is not reached.
+    denoiser = TiledDenoiser(model, make_method(Request(canvas, NATIVE, settings, steps=STEPS)))
+    x = torch.randn(GUIDED_ROWS, 4, *canvas).to(like)
+    tokens = torch.randn(GUIDED_ROWS, TOKENS, int(unet.config.cross_attention_dim)).to(like)
+    time_step = torch.full((GUIDED_ROWS,), 500.0, device=like.device)
+    laps = []
+    for _ in range(1 + evaluations):
+        laps.append(_clock(like.device))
+        denoiser(x, time_step, encoder_hidden_states=tokens)
+        denoiser.next_evaluation()
+    return (_clock(like.device) - laps[1]) / evaluations
 
 
-class _Lap:
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def __call__(self) -> None:
+def _clock(device: torch.device) -> float:
+    if device.type == "cuda":
         torch.cuda.synchronize()
-        self.times.append(time.perf_counter())
+        return time.perf_counter()
+    return time.process_time()
 
 
-@contextmanager
-def _stopwatch() -> Iterator[_Lap]:
-    yield _Lap()
+def peak_of(easel: Easel, variant: Variant, size: Size) -> float:
+    """MiB of tensors alive at once, besides the weights, in two steps of a picture before it is decoded.
+
+    Decoding is the same for all methods, and on a small model the larger part.
+    """
+    easel.paint_one(Order(variant, NATIVE_PICTURE, "the sea by day", 0, 1))
+    device = torch.device(easel.device).type
+    peaks: list[int] = []
+    with AllocationMeter() as meter:
+        hook = easel.pipeline.unet.register_forward_hook(lambda *_: peaks.append(meter.peak[device]))
+        try:
+            easel.paint_one(Order(variant, size, "the sea by day", 0, 2))
+        finally:
+            hook.remove()
+    return peaks[-1] / 2**20

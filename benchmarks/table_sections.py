@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from itertools import combinations
-from pathlib import Path
-from typing import Any
-
-import torch
-from PIL.Image import Image
-from torch import Tensor
+from dataclasses import asdict
 
 from benchmarks import table_paper as paper
 from benchmarks.per_tile_noise import KINDS
-from benchmarks.table_cost import STEPS, cost_of, seconds_on_gpu
-from benchmarks.table_layout import bar_chart, contact_sheet, markdown_table
-from benchmarks.table_measures import Difference, Judged, Quality, as_tensor, compare, features_of, measure
-from benchmarks.table_pictures import Studio
+from benchmarks.table_bench import Bench, Section
+from benchmarks.table_layout import markdown_table
+from benchmarks.table_measures import Quality
+from benchmarks.table_time import instantas_2
 from benchmarks.table_variants import (
     ALIGNMENT,
     INSTANTAS,
@@ -27,89 +19,11 @@ from benchmarks.table_variants import (
     OFFSETS,
     SIZES,
     STRIDES,
-    TABLE_1,
     TABLE_3,
     WIDE,
     Variant,
 )
 from benchmarks.variance import decoded, figures, sample
-from lib_instantas.tiling import Size
-from small_world.judge import Judge
-
-
-@dataclass
-class Bench:
-    """The studio, the judge, and what has been measured so far."""
-
-    studio: Studio
-    judge: Judge
-    quick: bool = False
-    _judged: dict[tuple[Variant, Size], Judged] = field(default_factory=dict)
-
-    def quality(self, variant: Variant, size: Size = WIDE) -> Quality:
-        """The measures of a variant's pictures."""
-        return self.judged(variant, size).quality
-
-    def judged(self, variant: Variant, size: Size = WIDE) -> Judged:
-        """The measures of a variant's pictures, and what they were taken from."""
-        if (variant, size) not in self._judged:
-            made = self.studio.pictures(variant, size)
-            self._judged[variant, size] = measure(self.judge, made.pictures, self.studio.scenes, size, self.own)
-        return self._judged[variant, size]
-
-    @cached_property
-    def own(self) -> Tensor:
-        """The judge's features of the model's own pictures, [scenes, pictures of each, F]."""
-        features = features_of(self.judge, torch.stack([as_tensor(picture) for picture in self.studio.own()]))
-        return features.unflatten(0, (len(self.studio.scenes), -1))
-
-    def less(self, first: Variant, second: Variant, size: Size = WIDE) -> Difference:
-        """The first's FID-W less the second's."""
-        return compare(self.judged(first, size), self.judged(second, size), self.own)
-
-    def order(self, variants: Mapping[str, Variant], theirs: Mapping[str, float], size: Size = WIDE) -> str:
-        """How our order by FID-W differs from a paper's by FID."""
-        ranked = [name for name in variants if name in theirs]
-        differences = {(a, b): self.less(variants[a], variants[b], size) for a, b in combinations(ranked, 2)}
-        return paper.order_sentence(differences, theirs, "FID", "FID-W")
-
-    @property
-    def methods(self) -> dict[str, Variant]:
-        """The methods of InstantAS's tables 1 and 2; --quick leaves out SyncDiffusion, which takes longest by far."""
-        return {name: one for name, one in TABLE_1.items() if not (self.quick and name == "SyncDiffusion")}
-
-    def seconds(self, variant: Variant, size: Size = WIDE) -> float:
-        """Mean time of one picture."""
-        return self.studio.pictures(variant, size).seconds
-
-    def first(self, variants: Mapping[str, Variant], size: Size = WIDE) -> dict[str, Image]:
-        """The first picture of each variant, for a contact sheet."""
-        return {name: self.studio.pictures(variant, size).pictures[0] for name, variant in variants.items()}
-
-
-@dataclass(frozen=True)
-class Section:
-    """One table with its text, a chart and pictures; `figures` are the numbers for --json."""
-
-    key: str
-    title: str
-    table: str
-    text: str
-    figures: dict[str, Any]
-    chart: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    pictures: Mapping[str, Image] = field(default_factory=dict)
-
-    def markdown(self, folder: Path, pictures: str) -> str:
-        """The section as Markdown; its images are written under folder/pictures."""
-        lines = [f"## {self.title}", "", self.table, "", self.text, ""]
-        if self.chart:
-            bar_chart(folder / pictures / f"{self.key}.png", self.title, self.chart)
-            lines += [f"![chart]({pictures}/{self.key}.png)", ""]
-        if self.pictures:
-            contact_sheet(folder / pictures / f"{self.key}-pictures.png", self.pictures)
-            lines += [f"![the first picture of each row]({pictures}/{self.key}-pictures.png)", ""]
-        return "\n".join(lines)
-
 
 HEADER = ("FID-W", "±", "KID-W", "prompt", "seam")
 
@@ -191,45 +105,6 @@ def _against_multidiffusion(bench: Bench) -> str:
         for name, one in overlaps.items()
     ]
     return f"At 256x1024, InstantAS's FID-W is {' and '.join(beside)}."
-
-
-def instantas_2(bench: Bench) -> Section:
-    """Time and memory: measured on Small World, counted for SD 2.0's shape, timed there on a GPU."""
-    methods = {name: TABLE_1[name] for name in ("MultiDiffusion", "direct", "InstantAS")}
-    sizes = {label: _pixels(label) for label in paper.INSTANTAS_2_SECONDS}
-    rows: list[list[object]] = []
-    numbers: dict[str, Any] = {}
-    for label, size in sizes.items():
-        costs = {name: cost_of(variant, size) for name, variant in methods.items()}
-        gpu = seconds_on_gpu(methods, size) if torch.cuda.is_available() else {}
-        numbers[label] = {name: {**asdict(cost), "gpu_seconds": gpu.get(name)} for name, cost in costs.items()}
-        for name, cost in costs.items():
-            ours, theirs = cost.teraflops / costs["direct"].teraflops, paper.INSTANTAS_2_SECONDS[label]
-            ratio = theirs[name] / theirs["direct"] if {"direct", name} <= theirs.keys() else None
-            memory = paper.INSTANTAS_2_GIGABYTES[label].get(name)
-            row = [f"{label} {name}", cost.tiles, cost.teraflops, ours, cost.gibibytes, ratio, theirs.get(name), memory]
-            rows.append([*row, gpu.get(name)])
-    measured = {name: bench.seconds(variant) for name, variant in bench.methods.items()}
-    numbers["small_world_seconds"] = measured
-    header = ["", "tiles", "TMAC", "to direct", "GiB", "paper: to direct", "paper: s", "paper: GB", "GPU s"]
-    ratios = ", ".join(f"{name} {value / measured['direct']:.2f}" for name, value in measured.items())
-    faster = measured["MultiDiffusion"] / measured["InstantAS"]
-    text = (
-        f"Counted on a UNet of SD 2.0's shape in fp16, the second evaluation of a run, with guidance: tiles, 10^12 "
-        f"multiply-adds, GiB of tensors alive at once besides the weights and the VAE (the paper's memory holds both). "
-        f"GPU seconds are for {STEPS} steps. Measured on Small World at 256x1024, time of a whole picture over "
-        f"direct's: {ratios}. InstantAS is {faster:.1f} times as fast as MultiDiffusion at its paper's overlap there, "
-        "decoding included."
-    )
-    chart = {"seconds a picture, Small World 256x1024": measured}
-    return Section(
-        "instantas-2", "InstantAS, table 2: time and memory", markdown_table(header, rows), text, numbers, chart
-    )
-
-
-def _pixels(label: str) -> Size:
-    height, width = label.split("x")
-    return int(height), int(width)
 
 
 def instantas_3(bench: Bench) -> Section:

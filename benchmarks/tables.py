@@ -19,8 +19,9 @@ import torch
 
 from benchmarks.quality import scenes
 from benchmarks.report import arguments, progress, result
+from benchmarks.table_bench import Bench, Section
 from benchmarks.table_pictures import OWN_PICTURES, TILE_BATCH, Easel, Studio
-from benchmarks.table_sections import SECTIONS, Bench, Section, sections
+from benchmarks.table_sections import SECTIONS, sections
 from small_world import CHECKPOINT
 from small_world.judge import load_judge
 from small_world.progress import keep_memory

@@ -1,0 +1,108 @@
+"""InstantAS's table 2: time and memory of every method, on Small World and on UNets of Stable Diffusion's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from benchmarks import table_paper as paper
+from benchmarks.report import progress
+from benchmarks.table_bench import Bench, Section
+from benchmarks.table_cost import STEPS, cost_of, peak_of, seconds_on_gpu, seconds_per_evaluation
+from benchmarks.table_layout import markdown_table
+from benchmarks.table_pictures import TILE_BATCH
+from benchmarks.table_variants import SIZES, TABLE_1, WIDE, Variant
+from benchmarks.unet import sd15_unet
+from lib_instantas.tiling import Size
+
+PLANNED = {name: TABLE_1[name] for name in ("MultiDiffusion", "direct", "InstantAS")}
+"""Methods that are plans alone, so that one evaluation of any UNet says what they cost."""
+TIMED = ("512x1024", "512x2048")
+"""Sizes that are timed on a UNet of SD 1.5's shape; the upright ones have the same tiles."""
+
+
+def instantas_2(bench: Bench) -> Section:
+    """Time and memory: measured on Small World, timed on SD 1.5's shape, counted for SD 2.0's, timed there on a GPU."""
+    pictures, measured = small_world(bench)
+    evaluations, counted = stable_diffusion(() if bench.quick else TIMED)
+    at_wide = {name: one["seconds"] for name, one in measured["256x1024"].items()}
+    text = (
+        f"InstantAS is {at_wide['MultiDiffusion'] / at_wide['InstantAS']:.1f} times as fast as MultiDiffusion at its "
+        f"paper's overlap at 256x1024, decoding included.\n\n{evaluations}\n\nOne evaluation with guidance, the second "
+        "of a run. Counted on a UNet of SD 2.0's shape in fp16: tiles, 10^12 multiply-adds, GiB of tensors alive at "
+        "once besides the weights and the VAE (the paper's memory holds both). Timed on one of SD 1.5's shape in "
+        f"bfloat16 on this machine: time over direct's. GPU seconds are for {STEPS} steps on SD 2.0's shape in fp16."
+    )
+    return Section(
+        "instantas-2",
+        "InstantAS, table 2: time and memory",
+        f"Whole pictures of Small World: seconds, MiB of tensors alive at once besides the weights and the decoder "
+        f"(up to {TILE_BATCH} tiles at once; fewer need less).\n\n{pictures}",
+        text,
+        {"small_world": measured, "stable_diffusion": counted},
+        {"seconds a picture, Small World 256x1024": at_wide},
+    )
+
+
+def small_world(bench: Bench) -> tuple[str, dict[str, dict[str, dict[str, float]]]]:
+    """The table of whole pictures, and its figures by size and method."""
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    rows: list[list[object]] = []
+    for label, size in ({"256x1024": WIDE} if bench.quick else SIZES).items():
+        times = {name: bench.seconds(variant, size) for name, variant in bench.methods.items()}
+        peaks = {name: peak_of(bench.studio.easel, variant, size) for name, variant in bench.methods.items()}
+        figures[label] = {name: {"seconds": times[name], "mebibytes": peaks[name]} for name in times}
+        theirs = paper.INSTANTAS_2_SECONDS[_twice(label)]
+        for name, seconds in times.items():
+            row = [f"{label} {name}", seconds, seconds / times["direct"], _ratio(theirs, name), peaks[name]]
+            rows.append([*row, peaks[name] / peaks["direct"]])
+    header = ["", "seconds", "to direct", "paper: to direct", "MiB", "to direct"]
+    return markdown_table(header, rows), figures
+
+
+def stable_diffusion(timed: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """The table of one evaluation at the paper's sizes, and its figures by size and method."""
+    figures: dict[str, Any] = {}
+    rows: list[list[object]] = []
+    for label, theirs in paper.INSTANTAS_2_SECONDS.items():
+        size = _pixels(label)
+        costs = {name: cost_of(variant, size) for name, variant in PLANNED.items()}
+        gpu = seconds_on_gpu(PLANNED, size) if torch.cuda.is_available() else {}
+        times = _timed(PLANNED, size) if label in timed else {}
+        figures[label] = {
+            name: {**asdict(cost), "gpu_seconds": gpu.get(name), "evaluation_seconds": times.get(name)}
+            for name, cost in costs.items()
+        }
+        for name, cost in costs.items():
+            counted = cost.teraflops / costs["direct"].teraflops
+            memory = paper.INSTANTAS_2_GIGABYTES[label].get(name)
+            row = [f"{label} {name}", cost.tiles, cost.teraflops, counted, _ratio(times, name), _ratio(theirs, name)]
+            rows.append([*row, cost.gibibytes, theirs.get(name), memory, gpu.get(name)])
+    counts = ["", "tiles", "TMAC", "TMAC to direct", "time to direct", "paper: to direct"]
+    return markdown_table([*counts, "GiB", "paper: s", "paper: GB", "GPU s"], rows), figures
+
+
+def _timed(variants: Mapping[str, Variant], size: Size) -> dict[str, float]:
+    """Seconds of one evaluation on SD 1.5's shape in bfloat16, on a GPU if there is one."""
+    unet = sd15_unet("cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16)
+    times = {name: seconds_per_evaluation(unet, variant, size) for name, variant in variants.items()}
+    progress(f"SD 1.5's shape at {size[1]}x{size[0]}: {times}")
+    return times
+
+
+def _ratio(seconds: Mapping[str, float], name: str) -> float | None:
+    return seconds[name] / seconds["direct"] if {"direct", name} <= seconds.keys() else None
+
+
+def _pixels(label: str) -> Size:
+    height, width = label.split("x")
+    return int(height), int(width)
+
+
+def _twice(label: str) -> str:
+    """The paper's size for one of ours, which is half of it."""
+    height, width = _pixels(label)
+    return f"{2 * height}x{2 * width}"
