@@ -50,7 +50,7 @@ class Bench:
 
     def less(self, first: Variant, second: Variant, size: Size = WIDE) -> Difference:
         """The first's FID-W less the second's."""
-        return compare(self.judged(first, size), self.judged(second, size), self.own)
+        return compare(self.judged(first, size).features, self.judged(second, size).features, self.own)
 
     def order(self, variants: Mapping[str, Variant], theirs: Mapping[str, float], size: Size = WIDE) -> str:
         """How our order by FID-W differs from a paper's by FID."""

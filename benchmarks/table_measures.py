@@ -81,16 +81,16 @@ def measure(judge: Judge, pictures: Sequence[Image], scenes: list[Scene], size: 
     return Judged(quality, features)
 
 
-def compare(first: Judged, second: Judged, own: Tensor) -> Difference:
-    """The first's FID-W less the second's, both of the same scenes from the same seeds.
+def compare(first: Tensor, second: Tensor, own: Tensor) -> Difference:
+    """The first's FID-W less the second's, from features of the same scenes made from the same seeds.
 
     Both draw the same scenes again and again: what is hard about a scene is hard for both and cancels out.
     """
 
     def difference(rows: Tensor) -> float:
-        return distance(first.features, own, rows) - distance(second.features, own, rows)
+        return distance(first, own, rows) - distance(second, own, rows)
 
-    count = len(first.features)
+    count = len(first)
     return Difference(difference(torch.arange(count)), bootstrap(difference, count, DRAWS))
 
 

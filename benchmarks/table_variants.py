@@ -85,6 +85,15 @@ OFFSETS = {
 }
 """FSTD's table 4: how tiles overlap, and how they are offset."""
 
+DILATED = {
+    "direct": DIRECT,
+    "ScaleCrafter": engine("ScaleCrafter", dilated_levels=2),
+    "ScaleCrafter, one level": engine("ScaleCrafter"),
+    "InstantAS": INSTANTAS,
+}
+"""ScaleCrafter's table 1. The paper dilates the deepest of four levels; Small World has three, and needs two."""
+SQUARES: dict[str, Size] = {"512x512": (512, 512), "640x640": (640, 640)}
+
 WIDE: Size = (256, 1024)
 SIZES: dict[str, Size] = {"256x512": (256, 512), "256x1024": WIDE, "512x256": (512, 256), "1024x256": (1024, 256)}
 """Height x width in pixels of a 256-pixel model, as the paper's 512x1024 ... are of a 512-pixel one."""

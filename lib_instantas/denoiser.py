@@ -24,11 +24,15 @@ AUTO_BATCH_PIXELS = 8 * 64 * 64
 
 @dataclass(frozen=True)
 class ModelCall:
-    """One call of the model: `rows` rows for the first tile, then as many for the next, and so on."""
+    """One call of the model: `rows` rows for the first tile, then as many for the next, and so on.
+
+    `evaluation` is the sampler's, counted from 0.
+    """
 
     plan: TilePlan
     tiles: tuple[Tile, ...]
     rows: int
+    evaluation: int = 0
 
 
 Around = Callable[[ModelCall], AbstractContextManager[Any]]
@@ -138,7 +142,7 @@ class TiledDenoiser:
         self, plan: TilePlan, tiles: tuple[Tile, ...], x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
     ) -> Tensor:
         self.before_batch()
-        call = ModelCall(plan, tiles, x.shape[0] // len(tiles))
+        call = ModelCall(plan, tiles, x.shape[0] // len(tiles), self.evaluation)
         with ExitStack() as parts:
             for part in self.around:
                 parts.enter_context(part(call))

@@ -35,7 +35,8 @@ class Settings(BaseModel):
         choices=METHOD_NAMES,
         help="InstantAS: tiles that do not overlap and move at every step. MultiDiffusion, Mixture of Diffusers and "
         "Guided Fusion: overlapping tiles, averaged (slower). FSTD: tiles at a random offset, what none covers is "
-        "kept as it was. SyncDiffusion and ElasticDiffusion: standalone only, for comparison. direct: the whole "
+        "kept as it was. ScaleCrafter: the whole picture through convolutions that reach further, so that its subject "
+        "is not repeated. SyncDiffusion and ElasticDiffusion: standalone only, for comparison. direct: the whole "
         "picture at once.",
     )
     overlap: float = Field(
@@ -158,6 +159,23 @@ class Settings(BaseModel):
         label="Wrap",
         choices=("off", "horizontal", "vertical", "both"),
         help="Opposite edges of the picture meet: horizontal for 360-degree panoramas, both for textures.",
+    )
+
+    dilation: float = Field(
+        0.0,
+        label="Dilation",
+        ge=0,
+        le=8,
+        step=0.25,
+        help="ScaleCrafter: how many times as far convolutions reach; 0: the picture's shorter side over the model's.",
+    )
+    dilated_levels: int = Field(
+        1,
+        label="Dilated levels",
+        ge=1,
+        le=3,
+        step=1,
+        help="ScaleCrafter: how many of the UNet's levels, the deepest first. More move larger things (paper: 1).",
     )
 
     class Config:

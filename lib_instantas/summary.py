@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lib_instantas.bridging import BridgedGrid, period
-from lib_instantas.methods import Request, make_method
+from lib_instantas.methods import Dilation, Redilated, Request, make_method
 from lib_instantas.tiling import LATENT_SCALE, Size
 
 
@@ -19,7 +19,8 @@ class Summary:
     the tiles the UNet sees in all, `computed_ratio` the latent pixels it computes per latent pixel of the canvas.
     `period` is the number of moves after which a cyclic grid repeats, None for any other; `offsets` is where the
     grid stands at each step, (down, right), for a method that moves one. `uncovered` is the share of the canvas that
-    keeps its last prediction, averaged over the evaluations.
+    keeps its last prediction, averaged over the evaluations. `dilation` is how far convolutions reach, 1 being as
+    trained, in the first `dilated` evaluations.
     """
 
     canvas: Size
@@ -30,6 +31,8 @@ class Summary:
     period: int | None
     offsets: tuple[tuple[int, int], ...]
     uncovered: float = 0.0
+    dilation: float = 1.0
+    dilated: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain lists and numbers."""
@@ -38,19 +41,33 @@ class Summary:
         }
 
     @property
-    def is_tiled(self) -> bool:
+    def does_something(self) -> bool:
         """Whether there is anything to do: a canvas that fits one tile is left to the model."""
-        return self.tiles_per_step > 1
+        return self.tiles_per_step > 1 or self.dilated > 0
 
     def __str__(self) -> str:
         height, width = (side * LATENT_SCALE for side in self.tile)
         tiles = "1 tile" if self.tiles_per_step == 1 else f"{self.tiles_per_step} tiles"
-        return f"{tiles} of {width}x{height}, {self.evaluations} UNet evaluations{left_out(self.uncovered)}"
+        return f"{tiles} of {width}x{height}, {self.evaluations} UNet evaluations{left_out(self.uncovered)}" + (
+            reaching(self.dilation, self.dilated)
+        )
 
 
 def left_out(uncovered: float) -> str:
     """How much of the canvas a method left as it was, in words; nothing if it left out nothing."""
     return f", {uncovered:.1%} uncovered per step" if uncovered else ""
+
+
+def reaching(factor: float, evaluations: int) -> str:
+    """How far convolutions reached, in words; nothing if they were as trained."""
+    return f", dilation {factor:.3g} in the first {evaluations}" if evaluations else ""
+
+
+def why_off(method: str) -> str:
+    """What the infotext says where a method had nothing to do."""
+    if method == "ScaleCrafter":
+        return "off: the image's shorter side is not longer than the model's own"
+    return "off: the image fits one tile"
 
 
 def _plain(value: Any) -> Any:
@@ -63,6 +80,7 @@ def summarise(request: Request) -> Summary:
     plans = [method.plan(evaluation) for evaluation in range(request.steps)]
     first = plans[0]
     grid = method if isinstance(method, BridgedGrid) else None
+    dilation = method.dilation if isinstance(method, Redilated) else Dilation(1.0, 1, 0)
     cyclic = grid and request.settings.schedule == "cyclic"
     return Summary(
         canvas=request.canvas,
@@ -72,5 +90,7 @@ def summarise(request: Request) -> Summary:
         computed_ratio=sum(plan.computed for plan in plans) / (len(plans) * request.canvas[0] * request.canvas[1]),
         period=period(request.settings.gamma) if cyclic else None,
         uncovered=sum(plan.uncovered for plan in plans) / len(plans),
+        dilation=dilation.factor,
+        dilated=dilation.until,
         offsets=tuple(map(grid.offset, range(request.steps))) if grid else (),
     )

@@ -13,7 +13,7 @@ from tiny_pipelines import sd_pipeline
 
 from benchmarks import table_paper as paper
 from benchmarks.table_layout import bar_chart, contact_sheet, markdown_table
-from benchmarks.table_measures import Difference, Judged, Quality, compare, kernel_distance, native_crops, spread
+from benchmarks.table_measures import Difference, compare, kernel_distance, native_crops, spread
 from benchmarks.table_pictures import OWN_PICTURES, Easel, Studio
 from benchmarks.table_sections import SECTIONS, sections
 from benchmarks.table_variants import ALIGNMENT, DIRECT, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
@@ -109,8 +109,7 @@ def test_two_sets_are_told_apart_by_what_differs_in_every_scene_and_not_by_what_
     generator = torch.Generator().manual_seed(0)
     scene = 10 * torch.randn(12, 1, 4, generator=generator)
     own, near = (scene + torch.randn(12, 6, 4, generator=generator) for _ in range(2))
-    quality = Quality(*[0.0] * 6)
-    close, same, far = (Judged(quality, near + by) for by in (0.0, 1e-6 * torch.randn(4, generator=generator), 1.0))
+    close, same, far = (near + by for by in (0.0, 1e-6 * torch.randn(4, generator=generator), 1.0))
     assert compare(far, close, own).told
     assert compare(far, close, own).value > 0
     assert abs(compare(same, close, own).value) < 1e-3

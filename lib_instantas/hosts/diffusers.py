@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lib_instantas.denoiser import Around, TiledDenoiser
-from lib_instantas.methods import Request, make_method
+from lib_instantas.methods import Redilated, Request, make_method
+from lib_instantas.redilation import Redilation
 from lib_instantas.settings import Settings
 
 
@@ -44,11 +45,13 @@ def tiled_unet(
         canvas = (int(sample.shape[-2]), int(sample.shape[-1]))
         if denoiser is None or request.canvas != canvas:
             request = replace(request, canvas=canvas)
+            method = make_method(request)
+            dilated = [Redilation(unet, method.dilation)] if isinstance(method, Redilated) else []
             denoiser = make_denoiser(
                 model,
-                make_method(request),
+                method,
                 tile_batch=settings.tile_batch,
-                around=around,
+                around=(*around, *dilated),
                 before_batch=before_batch,
             )
         as_output = conditioning.pop("return_dict", True)

@@ -21,7 +21,7 @@ from lib_instantas.methods import NEEDS, Request, make_method
 from lib_instantas.regions import RegionSetup
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for, central_crop
-from lib_instantas.summary import summarise
+from lib_instantas.summary import summarise, why_off
 from lib_instantas.tiling import LATENT_SCALE, Size
 
 if TYPE_CHECKING:
@@ -181,4 +181,4 @@ class Generator:
         if not job.settings.enabled:
             return to_text(job.settings, "off")
         summary = summarise(self._request(job))
-        return to_text(job.settings, str(summary) if summary.is_tiled else "off: the image fits one tile")
+        return to_text(job.settings, str(summary) if summary.does_something else why_off(job.settings.method))

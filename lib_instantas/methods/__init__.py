@@ -13,6 +13,7 @@ from lib_instantas.methods.registry import METHODS, NAMES, NEEDS, Method, Reques
 from lib_instantas.methods.instantas import instantas  # isort: skip
 from lib_instantas.methods.overlapping import OverlappingGrid  # isort: skip
 from lib_instantas.methods.fstd import DisplacedGrid  # isort: skip
+from lib_instantas.methods.scalecrafter import Dilation, Redilated  # isort: skip
 from lib_instantas.methods.comparison import ContextGrid  # isort: skip
 
 register("direct")(lambda request: Direct(request.canvas))
@@ -22,10 +23,12 @@ __all__ = [
     "NAMES",
     "NEEDS",
     "ContextGrid",
+    "Dilation",
     "Direct",
     "DisplacedGrid",
     "Method",
     "OverlappingGrid",
+    "Redilated",
     "Request",
     "check_method",
     "instantas",

@@ -40,7 +40,13 @@ CARRIED = ("width", "height", "regions")
 
 MAX_SEED = 2**32 - 1
 
-DETAILS = (("schedule", "edges"), ("gamma", "movement"), ("tile", "fit"), ("tile_batch", "overlap"))
+DETAILS = (
+    ("schedule", "edges"),
+    ("gamma", "movement"),
+    ("tile", "fit"),
+    ("tile_batch", "overlap"),
+    ("dilation", "dilated_levels"),
+)
 """What works by itself, folded away; a setting that is named nowhere gets a row of its own after these."""
 
 PROMPT = "mountains at sunset"

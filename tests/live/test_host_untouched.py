@@ -41,11 +41,12 @@ def _changes(client: Client, action: str, settings: dict | None) -> set[str]:
     return changed
 
 
+@pytest.mark.parametrize("method", ["InstantAS", "ScaleCrafter"])
 @pytest.mark.parametrize("action", ["", "raise", "interrupt", "skip"])
-def test_every_attribute_of_the_host_is_the_object_it_was(client: Client, action: str) -> None:
+def test_every_attribute_of_the_host_is_the_object_it_was(client: Client, action: str, method: str) -> None:
     by_the_host_itself = _changes(client, action, None)
-    with_tiles = _changes(client, action, ON)
-    assert with_tiles - by_the_host_itself == set()
+    with_it = _changes(client, action, {**ON, "method": method})
+    assert with_it - by_the_host_itself == set()
 
 
 @pytest.mark.parametrize("action", ["interrupt", "skip"])

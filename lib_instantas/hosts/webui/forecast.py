@@ -8,7 +8,7 @@ from lib_instantas.hosts.webui.limits import Output, size_warnings
 from lib_instantas.methods import Request
 from lib_instantas.settings import Settings
 from lib_instantas.sizes import canvas_for
-from lib_instantas.summary import Summary, summarise
+from lib_instantas.summary import Summary, summarise, why_off
 from lib_instantas.tiling import LATENT_SCALE, Size
 
 MANY_TILES = 2_000
@@ -42,8 +42,9 @@ def _describe(settings: Settings, work: Pass, native: int) -> str:
     without = f"{about}{work.evaluations} UNet evaluations of {_shown(work.size)}"
     if settings.method == "direct":
         return f"{without} at once, {_times_native(request)}"
-    if not summary.is_tiled:
-        return f"nothing to do, {_shown(work.size)} fits one tile; {without}"
+    if not summary.does_something:
+        reason = why_off(settings.method).removeprefix("off: the image")
+        return f"nothing to do, {_shown(work.size)}{reason}; {without}"
     return f"{about}{summary}; without: {without}, {_times_native(request)}"
 
 

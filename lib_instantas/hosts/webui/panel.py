@@ -33,6 +33,7 @@ DETAILS = (
     ("tile", "tile_batch", "fit"),
     ("schedule", "edges", "movement"),
     ("gamma", "overlap"),
+    ("dilation", "dilated_levels"),
 )
 """What works by itself, folded away; a setting that is named nowhere gets a row of its own after these."""
 

@@ -8,6 +8,7 @@ from modules import script_callbacks
 
 from lib_instantas.hosts.webui.api import add_routes
 from lib_instantas.hosts.webui.controlnet import controlnet_hints
+from lib_instantas.hosts.webui.dilation import dilated_convolutions
 from lib_instantas.hosts.webui.options import add_options
 from lib_instantas.hosts.webui.parts import register_part
 from lib_instantas.hosts.webui.probe import refusal
@@ -25,6 +26,7 @@ def register() -> None:
     script_callbacks.on_app_started(add_routes)
     script_callbacks.on_ui_tabs(on_ui_tabs)
     register_part(controlnet_hints)
+    register_part(dilated_convolutions)
     register_part(regional_prompts)
     if refusal() is None:
         script_callbacks.on_cfg_denoiser(partial(before_evaluation, settings_of=settings_of))

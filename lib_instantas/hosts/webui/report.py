@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lib_instantas.infotext import KEY, to_text
+from lib_instantas.methods import Dilation
 from lib_instantas.settings import Settings
-from lib_instantas.summary import left_out
+from lib_instantas.summary import left_out, reaching, why_off
 from lib_instantas.tiling import LATENT_SCALE, TilePlan
 
 FIRST_PASS, HIRES_PASS = "first pass", "hires pass"
-NOTHING = "off: the image fits one tile"
 
 
 @dataclass
@@ -21,6 +21,7 @@ class PassReport:
 
     plan: TilePlan
     method: str
+    dilation: Dilation | None = None
     evaluations: int = 0
     uncovered: list[float] = field(default_factory=list)
 
@@ -30,13 +31,14 @@ class PassReport:
         self.uncovered.append(plan.uncovered)
 
     def __str__(self) -> str:
-        if self.method != "direct" and self.plan.is_whole_canvas:
-            return NOTHING
+        if self.method != "direct" and self.plan.is_whole_canvas and self.dilation is None:
+            return why_off(self.method)
         size = Counter(tile.size for tile in self.plan.tiles).most_common(1)[0][0]
         height, width = (side * LATENT_SCALE for side in size)
         count = len(self.plan.tiles)
         done = f"{count} tile{'s' * (count > 1)} of {width}x{height}, {self.evaluations} UNet evaluations"
-        return done + left_out(sum(self.uncovered) / max(1, len(self.uncovered)))
+        reach = reaching(self.dilation.factor, self.dilation.until) if self.dilation else ""
+        return done + left_out(sum(self.uncovered) / max(1, len(self.uncovered))) + reach
 
 
 @dataclass

@@ -20,7 +20,7 @@ from lib_instantas.hosts.webui.parts import Run, parts_for
 from lib_instantas.hosts.webui.pictures import PictureByPicture, have_equal_plans
 from lib_instantas.hosts.webui.report import FIRST_PASS, HIRES_PASS, PassReport, report_of
 from lib_instantas.hosts.webui.stopping import raiser
-from lib_instantas.methods import Direct, Method, Request, make_method
+from lib_instantas.methods import Direct, Method, Redilated, Request, make_method
 from lib_instantas.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def method_for(run: Run, seed: int) -> Method:
     steps = run.denoiser.total_steps or 1
     method = make_method(Request(run.canvas, run.native, run.settings, seed, steps))
     fits_one_tile = len(method.plan(0).tiles) == 1 and not any(run.settings.wraps_per_axis)
-    return Direct(run.canvas) if fits_one_tile else method
+    return Direct(run.canvas) if fits_one_tile and not isinstance(method, Redilated) else method
 
 
 def stop_if_asked() -> None:
@@ -140,6 +140,7 @@ def _begin_report(run: Run, method: Method, evaluation: int) -> PassReport | Non
     name = HIRES_PASS if run.is_hires_pass else FIRST_PASS
     if evaluation > 0 and name in report.passes:
         return report.passes[name]
-    work = PassReport(method.plan(0), run.settings.method)
+    dilation = method.dilation if isinstance(method, Redilated) else None
+    work = PassReport(method.plan(0), run.settings.method, dilation)
     report.begin(name, work)
     return work
