@@ -15,7 +15,10 @@ ROOT = "instantas_editor_root"
 HIDDEN = "instantas-hidden"
 """CSS class of components that only carry values between the page and Python."""
 
-NOT_OF_THE_GRID = ("enabled", "tile_batch", "width", "height", "style_alignment", "vae", "vae_tile", "vae_mode")
+NOT_OF_THE_GRID = (
+    *("enabled", "tile_batch", "width", "height", "style_alignment", "vae", "vae_tile", "vae_mode"),
+    *("dilation", "dilated_levels"),
+)
 """Settings that do not change where the grid stands, besides those that are free text."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from lib_instantas.editor.page import HIDDEN
-from lib_instantas.hosts.webui.options import choices_here, default_settings, is_free_text
+from lib_instantas.hosts.webui.options import choices_here, default_settings
 from lib_instantas.hosts.webui.page import FOLLOWED, line_for
 from lib_instantas.hosts.webui.pasting import FromInfotext
 from lib_instantas.hosts.webui.probe import refusal
@@ -35,7 +35,9 @@ DETAILS = (
     ("gamma", "overlap"),
     ("dilation", "dilated_levels"),
 )
-"""What works by itself, folded away; a setting that is named nowhere gets a row of its own after these."""
+STYLE = (("style_alignment",), ("style_reference",))
+VAE = (("vae", "vae_mode", "vae_tile"),)
+"""What works by itself, folded away; a setting that is named nowhere gets a row of its own after DETAILS."""
 
 
 class Panel:
@@ -83,17 +85,19 @@ class Panel:
         return gr.Accordion("InstantAS", open=False, elem_id=self._elem_id("accordion"))
 
     def _settings(self, interactive: bool) -> None:
-        texts = [(name,) for name in names() if is_free_text(name)]
         switch = [] if SWITCH in self._by_name else [(SWITCH,)]
-        placed = {SWITCH, *(name for row in (*FIRST, *DETAILS, *texts) for name in row)}
-        self._rows([*switch, *FIRST], interactive)
+        placed = {SWITCH, REGIONS, *(name for row in (*FIRST, *DETAILS, *STYLE, *VAE) for name in row)}
+        self._rows([*switch, *FIRST, (REGIONS,)], interactive)
         self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
         edit = gr.Button("Edit regions", elem_id=self._elem_id("edit_regions"), size="sm", interactive=interactive)
         edit.do_not_save_to_config = True
         with gr.Accordion("Tiles and how they move", open=False, elem_id=self._elem_id("details")):
             self._rows([*DETAILS, *((name,) for name in names() if name not in placed)], interactive)
-        self._rows(texts, interactive)
-        add_picture_upload(self._by_name["style_reference"], self._elem_id("style_picture"), interactive)
+        with gr.Accordion("Style alignment", open=False, elem_id=self._elem_id("style")):
+            self._rows(STYLE, interactive)
+            add_picture_upload(self._by_name["style_reference"], self._elem_id("style_picture"), interactive)
+        with gr.Accordion("VAE in tiles", open=False, elem_id=self._elem_id("vae_details")):
+            self._rows(VAE, interactive)
         for component in self._by_name.values():
             component.do_not_save_to_config = True  # The settings page keeps the defaults, and only it.
 
