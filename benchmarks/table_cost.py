@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -113,10 +113,10 @@ def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> in
 
 def seconds_on_gpu(variants: Mapping[str, Variant], size: Size) -> dict[str, float]:
     """Seconds of 50 steps with guidance on SD 2.0's shape in fp16; what does not fit is left out."""
-    found = {}
+    found, unet = {}, sd20_unet("cuda")
     for name, variant in variants.items():
         try:
-            found[name] = STEPS * seconds_per_evaluation(sd20_unet("cuda"), variant, size)
+            found[name] = STEPS * seconds_per_evaluation(unet, variant, size)
         except torch.cuda.OutOfMemoryError:
             progress(f"{name} at {size[1]}x{size[0]} does not fit into the GPU's memory")
         torch.cuda.empty_cache()
@@ -159,6 +159,7 @@ def peak_of(easel: Easel, variant: Variant, size: Size) -> float:
 
     Decoding is the same for all methods, and on a small model the larger part.
     """
+    easel = replace(easel, folder=None)  # A picture that was kept would show nothing.
     easel.paint_one(Order(variant, NATIVE_PICTURE, "the sea by day", 0, 1))
     device = torch.device(easel.device).type
     peaks: list[int] = []
