@@ -56,6 +56,16 @@ def test_the_line_says_what_is_done_and_what_would_be_done_without() -> None:
         ({"method": "direct"}, (512, 2048), "20 UNet evaluations of 2048x512 at once, 4.0 times the model's 512x512"),
         ({}, (512, 512), "nothing to do, 512x512 fits one tile; 20 UNet evaluations of 512x512"),
         ({"tile": 256}, (256, 512), "2 tiles of 256x256, 40 UNet evaluations; "),
+        (
+            {"method": "ScaleCrafter"},
+            (1024, 1024),
+            "1 tile of 1024x1024, 20 UNet evaluations, dilation 2 in the first 12; without: 20 UNet evaluations of",
+        ),
+        (
+            {"method": "ScaleCrafter"},
+            (512, 2048),
+            "nothing to do, 2048x512's shorter side is not longer than the model's own; 20 UNet evaluations of",
+        ),
     ],
 )
 def test_the_line_for(values: dict, size: tuple[int, int], expected: str) -> None:
