@@ -95,7 +95,8 @@
             const text = JSON.stringify(editor.model.toDocument(this.actions.store.drawing), null, 1);
             const url = URL.createObjectURL(new Blob([text], {type: "application/json"}));
             editor.dom.element("a", {href: url, download: "instantas-regions.json"}).click();
-            setTimeout(() => URL.revokeObjectURL(url), 1000);
+            // A browser that is busy may begin to read only after a while.
+            setTimeout(() => URL.revokeObjectURL(url), 60000);
             this.menu.close();
         }
 
