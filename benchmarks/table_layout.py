@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def bar_chart(path: Path, title: str, series: Mapping[str, Mapping[str, float]])
         1, len(series), figsize=(3.4 * len(series) + 1.6, 0.32 * len(names) + 1.2), sharey=True, squeeze=False
     )
     for panel, (label, values) in zip(panels[0], series.items(), strict=True):
-        panel.barh(names, [values.get(name, 0.0) for name in names], color="#4477aa")
+        panel.barh(names, [values.get(name, math.nan) for name in names], color="#4477aa")
         panel.set_title(label, fontsize=9)
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)

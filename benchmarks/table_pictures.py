@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+from torch.nn import functional as F
 
 from benchmarks.report import progress
 from benchmarks.table_variants import DIRECT, Variant
@@ -200,11 +201,15 @@ def _fixed_offsets() -> Iterator[None]:
 
 
 def judge_features(judge: Judge) -> Features:
-    """What SyncDiffusion takes for alike: the judge's features of pictures in -1..1."""
+    """What SyncDiffusion takes for alike: the judge's features of pictures in -1..1.
+
+    Their directions alone, so that the mean square of a difference lies between 0 and 1 as LPIPS, on which the
+    method's weight rests, mostly does.
+    """
 
     def features(pictures: Tensor) -> Tensor:
         found: Tensor = judge(pictures.float().cpu() / 2 + 0.5)[3]
-        return found
+        return F.normalize(found) * (found.shape[1] / 2) ** 0.5
 
     return features
 

@@ -72,26 +72,26 @@ def instantas_1(bench: Bench) -> Section:
     sizes = {"256x1024": WIDE} if bench.quick else SIZES
     rows, numbers, sentences = [], {}, []
     for label, size in sizes.items():
-        found = {name: bench.quality(variant, size) for name, variant in bench.methods.items()}
+        variants, theirs = bench.methods(label), paper.INSTANTAS_1[label]
+        found = {name: bench.quality(variant, size) for name, variant in variants.items()}
         numbers[label] = {name: asdict(quality) for name, quality in found.items()}
-        theirs = paper.INSTANTAS_1[label]
         rows += [[f"{label} {name}", *_cells(quality), theirs.get(name)] for name, quality in found.items()]
-        sentences.append(f"{label}: {bench.order(bench.methods, theirs, size)}")
+        sentences.append(f"{label}: {bench.order(variants, theirs, size)}")
     sync = (
         "SyncDiffusion is left out of a quick run"
         if bench.quick
-        else "SyncDiffusion takes the judge's features for alike, at an overlap of a quarter"
+        else "SyncDiffusion takes the judge's features for alike, at an overlap of a quarter, and was made at two sizes"
     )
     text = (
         f"{_against_multidiffusion(bench)} {sync}. ScaleCrafter has a table of its own: what is as high as the model "
         "knows, it leaves to the model. The panorama pipeline is diffusers' own, its window and stride scaled to this "
         "model."
     )
-    chart = {label: {name: numbers[label][name]["fid"] for name in bench.methods} for label in sizes}
+    chart = {label: {name: figures["fid"] for name, figures in numbers[label].items()} for label in sizes}
     return Section(
         "instantas-1", "InstantAS, table 1: quality by method and size",
         markdown_table(["", *HEADER, "paper's FID"], rows), " ".join([*sentences, text]), numbers, chart,
-        bench.first(bench.methods),
+        bench.first(bench.methods("256x1024")),
     )  # fmt: skip
 
 

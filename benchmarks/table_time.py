@@ -52,8 +52,9 @@ def small_world(bench: Bench) -> tuple[str, dict[str, dict[str, dict[str, float]
     figures: dict[str, dict[str, dict[str, float]]] = {}
     rows: list[list[object]] = []
     for label, size in ({"256x1024": WIDE} if bench.quick else SIZES).items():
-        times = {name: bench.seconds(variant, size) for name, variant in bench.methods.items()}
-        peaks = {name: peak_of(bench.studio.easel, variant, size) for name, variant in bench.methods.items()}
+        variants = bench.methods(label)
+        times = {name: bench.seconds(variant, size) for name, variant in variants.items()}
+        peaks = {name: peak_of(bench.studio.easel, variant, size) for name, variant in variants.items()}
         figures[label] = {name: {"seconds": times[name], "mebibytes": peaks[name]} for name in times}
         theirs = paper.INSTANTAS_2_SECONDS[_twice(label)]
         for name, seconds in times.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from tiny_pipelines import sd_pipeline
 from benchmarks import table_paper as paper
 from benchmarks.table_layout import bar_chart, contact_sheet, markdown_table
 from benchmarks.table_measures import Difference, compare, kernel_distance, native_crops, spread
-from benchmarks.table_pictures import OWN_PICTURES, Easel, Studio
+from benchmarks.table_pictures import OWN_PICTURES, Easel, Studio, judge_features
 from benchmarks.table_sections import SECTIONS, sections
 from benchmarks.table_variants import ALIGNMENT, DIRECT, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
 from lib_instantas.methods import METHODS, Request, make_method
 from lib_instantas.settings import parse_settings
+from small_world.judge import load_judge
+from small_world.renderer import render
 from small_world.scene import Scene
 
 ROWS = {**TABLE_1, **TABLE_3, **STRIDES, **ALIGNMENT, **OFFSETS}
@@ -113,6 +116,15 @@ def test_two_sets_are_told_apart_by_what_differs_in_every_scene_and_not_by_what_
     assert compare(far, close, own).told
     assert compare(far, close, own).value > 0
     assert abs(compare(same, close, own).value) < 1e-3
+
+
+def test_what_is_alike_for_synchronising_lies_between_0_and_1_apart() -> None:
+    """As far as LPIPS puts pictures apart, on which the method's weight rests; in the judge's own units it is 100s."""
+    shown = [Scene("sea", "day"), Scene("city", "night"), Scene("desert", "sunset")]
+    drawn = torch.stack([torch.from_numpy(render(scene, (256, 256)).pixels.copy()) for scene in shown])
+    features = judge_features(load_judge())(drawn.permute(0, 3, 1, 2) / 127.5 - 1)
+    apart = [float((a - b).square().mean()) for a, b in combinations(features, 2)]
+    assert all(0.1 < value < 1 for value in apart)
 
 
 def test_the_kernel_distance_is_zero_on_average_for_one_law_and_large_for_two() -> None:

@@ -47,10 +47,14 @@ class Synchroniser:
         if step + 1 >= len(timesteps) or len(self.plan.tiles) == 1:
             return latents
         timestep = timesteps[step + 1]
-        anchor = self._promise(cut(latents, self.plan, self.plan.tiles[len(self.plan.tiles) // 2]), prompts, timestep)
+        middle = self.plan.tiles[len(self.plan.tiles) // 2]
+        anchor = self._promise(cut(latents, self.plan, middle), prompts, timestep)
         pulls = []
         for tile in self.plan.tiles:
-            pulls.append((tile, self._pull(cut(latents, self.plan, tile), anchor, prompts, timestep)))
+            view = cut(latents, self.plan, tile)
+            # The anchor is like itself: nothing pulls it.
+            pull = torch.zeros_like(view) if tile is middle else self._pull(view, anchor, prompts, timestep)
+            pulls.append((tile, pull))
         return latents - self.weight * DECAY**step * assemble(self.plan, pulls).to(latents)
 
     def _pull(self, view: Tensor, anchor: Tensor, prompts: Tensor, timestep: Tensor) -> Tensor:
