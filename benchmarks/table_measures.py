@@ -17,7 +17,7 @@ from small_world import NATIVE
 from small_world.judge import Judge
 from small_world.scene import Scene
 
-DRAWS = 400
+DRAWS = 200
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def instantas_1(bench: Bench) -> Section:
     sync = (
         "SyncDiffusion is left out of a quick run"
         if bench.quick
-        else "SyncDiffusion takes the judge's features for alike, at an overlap of a quarter, and was made at two sizes"
+        else "SyncDiffusion takes the judge's features for alike, at an overlap of a quarter, and was made at one size"
     )
     text = (
         f"{_against_multidiffusion(bench)} {sync}. ScaleCrafter has a table of its own: what is as high as the model "

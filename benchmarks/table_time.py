@@ -89,7 +89,7 @@ def stable_diffusion(timed: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
 def _timed(variants: Mapping[str, Variant], size: Size) -> dict[str, float]:
     """Seconds of one evaluation on SD 1.5's shape in bfloat16, on a GPU if there is one."""
     unet = sd15_unet("cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16)
-    times = {name: seconds_per_evaluation(unet, variant, size) for name, variant in variants.items()}
+    times = {name: seconds_per_evaluation(unet, variant, size, 1) for name, variant in variants.items()}
     progress(f"SD 1.5's shape at {size[1]}x{size[0]}: {times}")
     return times
 

@@ -97,5 +97,5 @@ SQUARES: dict[str, Size] = {"512x512": (512, 512), "640x640": (640, 640)}
 WIDE: Size = (256, 1024)
 SIZES: dict[str, Size] = {"256x512": (256, 512), "256x1024": WIDE, "512x256": (512, 256), "1024x256": (1024, 256)}
 """Height x width in pixels of a 256-pixel model, as the paper's 512x1024 ... are of a 512-pixel one."""
-SYNC_SIZES = ("256x512", "256x1024")
-"""Where SyncDiffusion has a row: it takes 20 times as long as InstantAS, and upright sizes cost the same again."""
+SYNC_SIZES = ("256x1024",)
+"""Where SyncDiffusion has a row: it takes 20 times as long as InstantAS."""
