@@ -1,10 +1,9 @@
-"""ScaleCrafter's table 1: squares of several times the model's area, looked at as a whole."""
+"""ScaleCrafter's table 1: squares of four times the model's area, looked at as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import torch
 from PIL import Image
@@ -17,7 +16,7 @@ from benchmarks.table_bench import Bench, Section
 from benchmarks.table_layout import markdown_table
 from benchmarks.table_measures import as_tensor, compare, distance, features_of, kernel_distance
 from benchmarks.table_pictures import PictureSet, Studio
-from benchmarks.table_variants import DILATED, SQUARES
+from benchmarks.table_variants import DILATED, SQUARE
 from small_world import NATIVE
 from small_world.judge import Judge
 from small_world.scene import Scene
@@ -26,7 +25,7 @@ TEXT = (
     f"**FID-B** is the Frechet distance of whole pictures, shrunk to {NATIVE}x{NATIVE}, to the model's own, as in the "
     "paper; **prompt** the share whose place and time are the prompt's; **things** how often the thing of the prompt "
     "is seen on a shrunk picture (1 is wanted). Two of Small World's three levels are dilated; the paper dilates the "
-    "deepest of four at these factors."
+    "deepest of four at this factor."
 )
 
 
@@ -34,28 +33,20 @@ def scalecrafter_1(bench: Bench) -> Section:
     """direct, ScaleCrafter and tiles, each picture shrunk to the size that the model knows."""
     shown = scenes(len(bench.studio.scenes))
     others = Bench(Studio(bench.studio.easel, shown, bench.studio.steps), bench.judge)
-    rows: list[list[object]] = []
-    numbers: dict[str, Any] = {}
-    sheet: dict[str, Image.Image] = {}
-    sentences = []
-    for label, size in list(SQUARES.items())[: 1 if bench.quick else None]:
-        sets = {name: others.studio.pictures(variant, size) for name, variant in DILATED.items()}
-        numbers[label], sentence = whole_pictures(others, label, sets)
-        sentences.append(f"{label}: {sentence}")
-        theirs = paper.SCALECRAFTER_1[label]
-        rows += [[f"{label} {name}", *one.values(), theirs.get(name)] for name, one in numbers[label].items()]
-        sheet |= {f"{label} {name}": side_by_side(made.pictures[:4]) for name, made in sets.items()}
+    sets = {name: others.studio.pictures(variant, SQUARE) for name, variant in DILATED.items()}
+    figures, sentence = whole_pictures(others, sets)
+    rows = [[name, *one.values(), paper.SCALECRAFTER_1.get(name)] for name, one in figures.items()]
     return Section(
         "scalecrafter-1",
-        "ScaleCrafter, table 1: squares of 4 and 6.25 times the model's area",
+        "ScaleCrafter, table 1: 512x512, four times the model's area",
         markdown_table(["", "FID-B", "KID-B", "prompt", "things", "seconds", "paper's FID"], rows),
-        " ".join([*sentences, TEXT]),
-        numbers,
-        pictures=sheet,
+        f"{sentence} {TEXT}",
+        figures,
+        pictures={name: side_by_side(made.pictures[:4]) for name, made in sets.items()},
     )
 
 
-def whole_pictures(bench: Bench, label: str, sets: Mapping[str, PictureSet]) -> tuple[dict[str, dict[str, float]], str]:
+def whole_pictures(bench: Bench, sets: Mapping[str, PictureSet]) -> tuple[dict[str, dict[str, float]], str]:
     """The measures of each set in the order of the table, and how direct and ScaleCrafter compare."""
     figures, features = {}, {}
     for name, made in sets.items():
@@ -69,7 +60,7 @@ def whole_pictures(bench: Bench, label: str, sets: Mapping[str, PictureSet]) -> 
         }
     pairs = combinations(sets, 2)
     less = {(a, b): compare(features[a], features[b], bench.own) for a, b in pairs}
-    order = paper.order_sentence(less, paper.SCALECRAFTER_1[label], "FID", "FID-B")
+    order = paper.order_sentence(less, paper.SCALECRAFTER_1, "FID", "FID-B")
     return figures, f"{order} direct's FID-B less ScaleCrafter's is {less['direct', 'ScaleCrafter']}."
 
 

@@ -92,7 +92,7 @@ DILATED = {
     "InstantAS": INSTANTAS,
 }
 """ScaleCrafter's table 1. The paper dilates the deepest of four levels; Small World has three, and needs two."""
-SQUARES: dict[str, Size] = {"512x512": (512, 512), "640x640": (640, 640)}
+SQUARE: Size = (512, 512)
 
 WIDE: Size = (256, 1024)
 SIZES: dict[str, Size] = {"256x512": (256, 512), "256x1024": WIDE, "512x256": (512, 256), "1024x256": (1024, 256)}
