@@ -1,7 +1,7 @@
 """Entry point of the WebUI: loads the extension while its folder is on the path, and registers it."""
 
-from lib_instantas.hosts.webui.registration import register
-from lib_instantas.hosts.webui.script import InstantASScript
+from lib_instantas.hosts.a1111.registration import register
+from lib_instantas.hosts.a1111.script import InstantASScript
 
 __all__ = ["InstantASScript"]
 

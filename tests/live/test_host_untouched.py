@@ -59,7 +59,7 @@ def test_interrupt_and_skip_are_read_between_tile_batches(client: Client, action
 def test_nothing_of_a_generation_stays_alive(client: Client) -> None:
     client.txt2img(ON, **HIRES)
     client.txt2img()
-    assert client.get("/test/leftovers") == {"TiledModel": 0, "TiledDenoiser": 0}
+    assert client.get("/test/leftovers") == {"TiledSampling": 0, "TiledDenoiser": 0}
 
 
 def test_the_host_logs_no_error_of_ours(webui: WebUI) -> None:

@@ -140,7 +140,7 @@ def changed() -> list[str]:
 def leftovers() -> dict[str, int]:
     """Objects of the extension's sampling that are still alive."""
     gc.collect()
-    kinds = ("TiledModel", "TiledDenoiser")
+    kinds = ("TiledSampling", "TiledDenoiser")
     return {kind: sum(type(item).__name__ == kind for item in gc.get_objects()) for kind in kinds}
 
 

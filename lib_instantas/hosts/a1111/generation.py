@@ -1,0 +1,137 @@
+"""One generation: everything the extension knows of one processing object of the host, and the way back.
+
+For its length the processing object has a class of its own, derived from the host's, whose `init` and `sample` do their
+work inside the generation. Every callback finds the generation through that class, and so does a shallow copy, which
+therefore samples itself; giving the object its class back undoes all of it. No class of the host is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lib_instantas.hosts.a1111.report import Report
+from lib_instantas.hosts.a1111.vae import TiledVAE
+from lib_instantas.settings import Settings
+
+if TYPE_CHECKING:
+    from lib_instantas.hosts.a1111.sampling import TiledSampling
+
+ATTRIBUTE = "instantas_generation"
+"""Of the class that a processing object has meanwhile."""
+
+METHODS = ("init", "sample", "sample_hr_pass")
+"""Where the host encodes, samples and decodes."""
+
+UNPROCESSABLE = 422
+
+
+class Generation:
+    """The settings, the report, the autoencoder and the sampling of one processing object.
+
+    `sampling` is the pass that is under way, None outside the sampler.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.report = Report(settings)
+        self.vae = TiledVAE(settings, self.report)
+        self.sampling: TiledSampling | None = None
+        self._depth = 0
+
+    def work(self, p: Any, name: str, method: Callable[..., Any]) -> Any:
+        """Call one of the host's METHODS of `p` inside the generation; `sample` may answer with finished pictures."""
+        with self._at_work(p):
+            result = method()
+            return self.vae.decoded(result) if name == "sample" else result
+
+    @contextmanager
+    def _at_work(self, p: Any) -> Iterator[None]:
+        self.report.write(p)
+        self._depth += 1
+        try:
+            with self.vae.hooked():
+                yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self.sampling = None
+            self.report.write(p)
+
+
+def generation_of(p: Any) -> Generation | None:
+    """The generation of a processing object, or of the one it is a copy of; None where the extension has no part."""
+    return getattr(type(p), ATTRIBUTE, None)
+
+
+def begin(p: Any, settings: Settings) -> Generation:
+    """Let a generation with these settings begin on `p`.
+
+    One that is there with the same settings goes on: other extensions begin the same generation twice, on a copy.
+    """
+    generation = generation_of(p)
+    if generation is None or generation.settings != settings:
+        end(p)
+        generation = Generation(settings)
+        p.__class__ = _class_for(type(p), generation)
+    for name in METHODS:
+        standing = vars(p).get(name)
+        if standing is not None and not isinstance(standing, _Inside):
+            setattr(p, name, _Inside(p, generation, name, standing))
+    return generation
+
+
+def end(p: Any) -> None:
+    """Give `p` its own class back, and the methods that others had put on it; nothing where no generation is."""
+    for name in METHODS:
+        standing = vars(p).get(name)
+        if isinstance(standing, _Inside):
+            setattr(p, name, standing.own)
+    if ATTRIBUTE in vars(type(p)):
+        p.__class__ = type(p).__base__
+
+
+def _class_for(kind: type, generation: Generation) -> type:
+    methods = {name: _inside(name, getattr(kind, name)) for name in METHODS if hasattr(kind, name)}
+    return type(kind.__name__, (kind,), {"__module__": kind.__module__, ATTRIBUTE: generation, **methods})
+
+
+def _inside(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def inside(p: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(type(p), ATTRIBUTE).work(p, name, lambda: method(p, *args, **kwargs))
+
+    return inside
+
+
+class _Inside:
+    """A method that another extension had put on the one object, as it runs inside the generation."""
+
+    def __init__(self, p: Any, generation: Generation, name: str, own: Callable[..., Any]) -> None:
+        self.p, self.generation, self.name, self.own = p, generation, name, own
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.generation.work(self.p, self.name, lambda: self.own(*args, **kwargs))
+
+
+def raiser(error: Exception) -> Callable[..., NoReturn]:
+    """A function that raises `error` whatever it is called with."""
+
+    def fail(*_: Any, **__: Any) -> NoReturn:
+        raise error
+
+    return fail
+
+
+def stop(p: Any, error: Exception) -> None:
+    """Let the sampling of this one processing object raise, so that page and API show the message.
+
+    The host logs what a script raises, and goes on without it. The API answers with the status that the exception
+    carries: what a client asked for wrongly is its own error.
+    """
+    end(p)
+    if isinstance(error, ValueError):
+        error.status_code, error.detail = UNPROCESSABLE, str(error)  # type: ignore[attr-defined]
+    p.sample = raiser(error)

@@ -1,0 +1,137 @@
+"""The live line under the panel: what a generation would do, from the same planner that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from modules import sd_models, sd_samplers, sd_samplers_timesteps, shared
+
+from lib_instantas.hosts.a1111.native import SD1, native_side
+from lib_instantas.hosts.a1111.settings_page import parse_arguments
+from lib_instantas.hosts.a1111.sizes import Output, size_warnings
+from lib_instantas.methods import Request
+from lib_instantas.settings import Settings, SettingsError
+from lib_instantas.sizes import canvas_for
+from lib_instantas.summary import Summary, summarise, why_off
+from lib_instantas.tiling import LATENT_SCALE, Size
+
+FOLLOWED = {
+    "txt2img": (
+        *("width", "height", "steps", "sampling", "hires_steps"),
+        *("hr-checkbox", "hr_scale", "hr_resize_x", "hr_resize_y"),
+    ),
+    "img2img": ("width", "height", "steps", "sampling", "denoising_strength"),
+}
+"""The page's controls that matter, by the ends of their element ids."""
+
+VARIABLE = {"DPM adaptive", "DPM fast", "Restart"}
+"""Samplers that do not take the number of steps at its word."""
+
+MANY_TILES = 2_000
+"""Tiles in one grid from which on only the first evaluation is planned and the rest is taken to be like it."""
+
+
+@dataclass(frozen=True)
+class PlannedPass:
+    """One sampling run: `size` is (height, width) in image pixels, `evaluations` how often the sampler asks.
+
+    Some samplers ask a few times more or less than their steps say: then `exact` is false.
+    """
+
+    name: str
+    size: Size
+    evaluations: int
+    exact: bool = True
+
+
+def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
+    """The live line for the panel's values and those of the page's controls; an error in words if they are wrong."""
+    try:
+        settings = parse_arguments(arguments)
+    except SettingsError as error:
+        return str(error)
+    model = sd_models.model_data.sd_model
+    native = SD1 if model is None else native_side(model)
+    return forecast(settings, passes_of(settings, controls), native, output_here())
+
+
+def output_here() -> Output:
+    """Where this host's pictures and live previews go."""
+    opts = shared.opts
+    previews = getattr(opts, "live_previews_enable", False) and getattr(opts, "show_progress_every_n_steps", 0) > 0
+    return Output(
+        opts.samples_format,
+        getattr(opts, "show_progress_type", None) if previews else None,
+        getattr(opts, "live_previews_image_format", "png"),
+    )
+
+
+def passes_of(settings: Settings, controls: Mapping[str, Any]) -> list[PlannedPass]:
+    """The sampling runs of one picture. A control that this host's page lacks has its usual value."""
+    size = settings.height or int(controls.get("height", 512)), settings.width or int(controls.get("width", 512))
+    steps = int(controls.get("steps", 20))
+    if "denoising_strength" in controls and not shared.opts.img2img_fix_steps:
+        steps = int(min(controls["denoising_strength"], 0.999) * steps) + 1
+    sampler = str(controls.get("sampling", ""))
+    if not controls.get("hr-checkbox"):
+        return [_pass("", size, sampler, steps)]
+    again = int(controls.get("hires_steps", 0)) or steps
+    return [
+        _pass("first pass: ", size, sampler, steps),
+        _pass("hires pass: ", _hires_size(size, controls), sampler, again),
+    ]
+
+
+def _hires_size(size: tuple[int, int], controls: Mapping[str, Any]) -> tuple[int, int]:
+    width, height = int(controls.get("hr_resize_x", 0)), int(controls.get("hr_resize_y", 0))
+    if not width and not height:
+        scale = float(controls.get("hr_scale", 2))
+        return int(size[0] * scale), int(size[1] * scale)
+    return height or width * size[0] // size[1], width or height * size[1] // size[0]
+
+
+def _pass(name: str, size: tuple[int, int], sampler: str, steps: int) -> PlannedPass:
+    """A run of a sampler; the host knows which ask twice a step, and DDIM and its like ask once less."""
+    config = sd_samplers.find_sampler_config(sampler)
+    evaluations = int(config.total_steps(steps)) if config is not None else steps
+    timesteps = {data.name for data in sd_samplers_timesteps.samplers_data_timesteps}
+    return PlannedPass(name, size, evaluations, exact=evaluations == steps and sampler not in timesteps | VARIABLE)
+
+
+def forecast(settings: Settings, passes: list[PlannedPass], native: int, output: Output | None = None) -> str:
+    """One line for the passes of a generation with a model of `native` latent pixels a side."""
+    lines = [f"{work.name}{_describe(settings, work, native)}" for work in passes]
+    text = "; ".join([*lines, *(size_warnings(passes[-1].size, output or Output()) if passes else ())])
+    return text if settings.enabled else f"Off. Switched on: {text}"
+
+
+def _describe(settings: Settings, work: PlannedPass, native: int) -> str:
+    request = Request(canvas_for(work.size), native, settings, steps=work.evaluations)
+    summary = _summary(request)
+    about = "" if work.exact else "about "
+    without = f"{about}{work.evaluations} UNet evaluations of {_shown(work.size)}"
+    if settings.method == "direct":
+        return f"{without} at once, {_times_native(request)}"
+    if not summary.does_something:
+        reason = why_off(settings.method).removeprefix("off: the image")
+        return f"nothing to do, {_shown(work.size)}{reason}; {without}"
+    return f"{about}{summary}; without: {without}, {_times_native(request)}"
+
+
+def _summary(request: Request) -> Summary:
+    first = summarise(replace(request, steps=1))
+    if first.tiles_per_step < MANY_TILES:
+        return summarise(request)
+    return replace(first, evaluations=first.evaluations * request.steps)
+
+
+def _times_native(request: Request) -> str:
+    side = request.settings.native_side(request.native)
+    times = request.canvas[0] * request.canvas[1] / side**2
+    return f"{times:.1f} times the model's {side * LATENT_SCALE}x{side * LATENT_SCALE}"
+
+
+def _shown(size: Size) -> str:
+    return f"{size[1]}x{size[0]}"

@@ -1,0 +1,53 @@
+"""Other extensions and options of the host that cannot act beside tiles, and so are refused by name before sampling.
+
+Found by what they are called and what they are set to, since they have no interface to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from modules import shared
+
+from lib_instantas.settings import Settings, SettingsError
+
+
+def check_neighbours(p: Any, settings: Settings) -> None:
+    """Raises SettingsError if something else is switched on for this generation that tiles cannot be combined with."""
+    if settings.method == "direct":
+        return
+    clashes = [*_extensions(p), *_host_options()]
+    if clashes:
+        raise SettingsError("; ".join(clashes))
+
+
+def _extensions(p: Any) -> Iterator[str]:
+    if _argument(p, "Tiled Diffusion", 0) is True:
+        yield (
+            "enabled must be false while Tiled Diffusion is on: both divide the picture into tiles. Switch one of them "
+            "off; Tiled VAE may stay"
+        )
+    if _argument(p, "Regional Prompter", 0) is True and _argument(p, "Regional Prompter", 11) == "Attention":
+        yield (
+            "enabled must be false while Regional Prompter is on in the mode Attention, which takes each tile for the "
+            "whole picture. Use its mode Latent, or this extension's regions"
+        )
+
+
+def _argument(p: Any, title: str, index: int) -> Any:
+    """One of the values that this generation hands to another always-on script; None if there is no such script."""
+    for script in getattr(getattr(p, "scripts", None), "alwayson_scripts", ()):
+        if script.title() == title and script.args_from is not None:
+            values = p.script_args[script.args_from : script.args_to]
+            return values[index] if index < len(values) else None
+    return None
+
+
+def _host_options() -> Iterator[str]:
+    for option in ("hypertile_enable_unet", "hypertile_enable_unet_secondpass"):
+        if getattr(shared.opts, option, False):
+            yield (
+                f"enabled must be false while the host's setting {option} is on: Hypertile divides attention by the "
+                "whole picture's proportions, which a tile does not have. Switch it off under Settings, Hypertile"
+            )

@@ -1,0 +1,147 @@
+"""The accordion: one component per setting, and a line below them that says what will happen."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from lib_instantas.editor.page import HIDDEN
+from lib_instantas.hosts.a1111.live_line import FOLLOWED, line_for
+from lib_instantas.hosts.a1111.samplers import refusal
+from lib_instantas.hosts.a1111.settings_page import choices_here, default_settings
+from lib_instantas.hosts.a1111.style import add_picture_upload
+from lib_instantas.infotext import KEY, from_text
+from lib_instantas.settings import kind, names, option
+
+try:
+    from modules.ui_components import InputAccordion
+except ImportError:
+    InputAccordion = None
+
+SWITCH = "enabled"
+
+REGIONS = "regions"
+"""Drawn on the extension's own tab; the component only carries them."""
+
+FIRST = (("width", "height", "method"),)
+"""What most people need: a size that the page's own controls do not offer."""
+
+DETAILS = (
+    ("tile", "tile_batch", "fit"),
+    ("schedule", "edges", "movement"),
+    ("gamma", "overlap"),
+    ("dilation", "dilated_levels"),
+)
+STYLE = (("style_alignment",), ("style_reference",))
+VAE = (("vae", "vae_mode", "vae_tile"),)
+"""What works by itself, folded away; a setting that is named nowhere gets a row of its own after DETAILS."""
+
+
+@dataclass(frozen=True)
+class FromInfotext:
+    """The value of one setting in the parsed infotext. Pictures made without the extension switch it off.
+
+    Equal for both tabs, by which the host knows which component of one tab goes into which of the other.
+    """
+
+    name: str
+
+    def __call__(self, params: Mapping[str, Any]) -> Any:
+        """The value to put into the component; None leaves it as it is."""
+        if KEY not in params:
+            return False if self.name == "enabled" else None
+        return getattr(from_text(params[KEY]), self.name)
+
+
+class Panel:
+    """The components of one tab. `components` is in the order of the settings."""
+
+    def __init__(self, elem_id: Callable[[str], str], tab: str) -> None:
+        self.tab = tab
+        self._elem_id = elem_id
+        self._defaults = default_settings().dict()
+        self._by_name: dict[str, Any] = {}
+        reason = refusal()
+        with self._accordion(interactive=reason is None):
+            self._settings(interactive=reason is None)
+        self.line.value = _paragraph(f"InstantAS {reason}" if reason else "")
+
+    @property
+    def components(self) -> list[Any]:
+        """One component per setting, in their order."""
+        return [self._by_name[name] for name in names()]
+
+    def paste_fields(self) -> list[tuple[Any, FromInfotext]]:
+        """Which component takes what from a pasted infotext."""
+        return [(self._by_name[name], FromInfotext(name)) for name in names()]
+
+    def follow(self, page_controls: Mapping[str, Any]) -> None:
+        """Write the line anew whenever a setting, or a control of the page that matters, changes."""
+        if refusal() is not None:
+            return
+        known = {name: page_controls.get(f"{self.tab}_{name}") for name in FOLLOWED[self.tab]}
+        followed = {name: control for name, control in known.items() if control is not None}
+
+        def write(*values: Any) -> str:
+            count = len(self._by_name)
+            return _paragraph(line_for(values[:count], dict(zip(followed, values[count:], strict=True))))
+
+        inputs = [*self.components, *followed.values()]
+        for component in inputs:
+            component.change(write, inputs, self.line, show_progress=False, queue=False)
+
+    def _accordion(self, interactive: bool) -> Any:
+        if InputAccordion is not None and interactive:
+            accordion = InputAccordion(False, label="InstantAS", elem_id=self._elem_id(SWITCH))
+            self._by_name[SWITCH] = accordion
+            return accordion
+        return gr.Accordion("InstantAS", open=False, elem_id=self._elem_id("accordion"))
+
+    def _settings(self, interactive: bool) -> None:
+        switch = [] if SWITCH in self._by_name else [(SWITCH,)]
+        placed = {SWITCH, REGIONS, *(name for row in (*FIRST, *DETAILS, *STYLE, *VAE) for name in row)}
+        self._rows([*switch, *FIRST, (REGIONS,)], interactive)
+        self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
+        edit = gr.Button("Edit regions", elem_id=self._elem_id("edit_regions"), size="sm", interactive=interactive)
+        edit.do_not_save_to_config = True
+        with gr.Accordion("Tiles and how they move", open=False, elem_id=self._elem_id("details")):
+            self._rows([*DETAILS, *((name,) for name in names() if name not in placed)], interactive)
+        with gr.Accordion("Style alignment", open=False, elem_id=self._elem_id("style")):
+            self._rows(STYLE, interactive)
+            add_picture_upload(self._by_name["style_reference"], self._elem_id("style_picture"), interactive)
+        with gr.Accordion("VAE in tiles", open=False, elem_id=self._elem_id("vae_details")):
+            self._rows(VAE, interactive)
+        for component in self._by_name.values():
+            component.do_not_save_to_config = True  # The settings page keeps the defaults, and only it.
+
+    def _rows(self, rows: Sequence[Sequence[str]], interactive: bool) -> None:
+        for row in rows:
+            with gr.Row():
+                for name in row:
+                    if name in names():
+                        self._by_name[name] = self._component(name, interactive)
+
+    def _component(self, name: str, interactive: bool) -> Any:
+        field = option(name)
+        info, extra = field.field_info, field.field_info.extra
+        shared = {"label": extra["label"], "tooltip": extra["help"], "value": self._defaults[name]}
+        shared |= {"elem_id": self._elem_id(name), "interactive": interactive}
+        if name == REGIONS:
+            return gr.Textbox(elem_classes=[HIDDEN], **shared)
+        if "choices" in extra:
+            return gr.Dropdown(choices=choices_here(name), **shared)
+        if kind(field) is bool:
+            return gr.Checkbox(**shared)
+        if kind(field) is str:
+            return gr.Textbox(**shared)
+        if name in ("width", "height"):
+            return gr.Number(precision=0, **shared)
+        return gr.Slider(info.ge, info.le, step=extra["step"], **shared)
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"

@@ -1,0 +1,84 @@
+"""Things that take part in the sampling besides the tiles: hints cut per tile, regional prompts, whatever comes.
+
+A part is made for one sampling pass by a factory in `FACTORIES` and dies with it. To add one, write the factory and
+register it; nothing else has to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from lib_instantas.denoiser import ModelCall
+from lib_instantas.methods import Request
+from lib_instantas.settings import Settings
+from lib_instantas.tiling import Size
+
+try:
+    from modules import sd_unet
+except ImportError:
+    sd_unet = None  # Some hosts know no other UNets than the model's own.
+
+
+@dataclass(frozen=True)
+class SamplingPass:
+    """One pass of one sampler: `canvas` and `native` side in latent pixels, `seeds` those of the batch's pictures.
+
+    `steps` is how often the sampler is expected to ask, `unet` the model that is asked.
+    """
+
+    p: Any
+    settings: Settings
+    canvas: Size
+    native: int
+    seeds: tuple[int, ...]
+    steps: int = 1
+    unet: Any = None
+
+    @property
+    def is_hires_pass(self) -> bool:
+        """Whether this is the second pass of hires fix."""
+        return bool(getattr(self.p, "is_hr_pass", False))
+
+    def request(self, seed: int) -> Request:
+        """What a method is made for: this pass, and the picture with this seed."""
+        return Request(self.canvas, self.native, self.settings, seed, self.steps)
+
+    def is_continued_by(self, other: SamplingPass) -> bool:
+        """Whether an evaluation of the other pass can go on with what was prepared for this one."""
+        return self.unet is other.unet and (self.canvas, self.seeds) == (other.canvas, other.seeds)
+
+
+def replaced_unet() -> Any:
+    """What the host's setting SD Unet runs instead of the model's own (TensorRT, OneDiff); None as a rule."""
+    return getattr(sd_unet, "current_unet", None)
+
+
+class Part:
+    """What may happen at each evaluation of the sampler, and around each call of the model."""
+
+    def before_evaluation(self, params: Any) -> None:
+        """Look at, or change, the host's CFGDenoiserParams before the model is asked."""
+
+    def around(self, call: ModelCall) -> AbstractContextManager[Any]:
+        """Entered around one call of the model; what it changes it restores on leaving."""
+        return nullcontext()
+
+
+Factory = Callable[[SamplingPass], "Part | None"]
+
+FACTORIES: list[Factory] = []
+
+
+def register_part(factory: Factory) -> Factory:
+    """Have `factory` asked for a part at the beginning of each pass."""
+    if factory not in FACTORIES:
+        FACTORIES.append(factory)
+    return factory
+
+
+def parts_for(work: SamplingPass) -> list[Part]:
+    """The parts that take part in a pass."""
+    return [part for part in (factory(work) for factory in FACTORIES) if part is not None]

@@ -1,0 +1,85 @@
+"""What a generation did, kept in its metadata: the one value under "InstantAS" in the infotext."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib_instantas.infotext import KEY, to_text
+from lib_instantas.methods import Dilation
+from lib_instantas.settings import Settings
+from lib_instantas.summary import left_out, reaching, why_off
+from lib_instantas.tiling import LATENT_SCALE, TilePlan
+
+FIRST_PASS, HIRES_PASS = "first pass", "hires pass"
+
+
+@dataclass
+class PassReport:
+    """The work of one sampling run: its first grid, the tiles evaluated so far, the share each plan left out."""
+
+    plan: TilePlan
+    method: str
+    dilation: Dilation | None = None
+    evaluations: int = 0
+    uncovered: list[float] = field(default_factory=list)
+
+    def count(self, plan: TilePlan) -> None:
+        """One more evaluation of the sampler."""
+        self.evaluations += len(plan.tiles)
+        self.uncovered.append(plan.uncovered)
+
+    def __str__(self) -> str:
+        if self.method != "direct" and self.plan.is_whole_canvas and self.dilation is None:
+            return why_off(self.method)
+        size = Counter(tile.size for tile in self.plan.tiles).most_common(1)[0][0]
+        height, width = (side * LATENT_SCALE for side in size)
+        count = len(self.plan.tiles)
+        done = f"{count} tile{'s' * (count > 1)} of {width}x{height}, {self.evaluations} UNet evaluations"
+        reach = reaching(self.dilation.factor, self.dilation.until) if self.dilation else ""
+        return done + left_out(sum(self.uncovered) / max(1, len(self.uncovered))) + reach
+
+
+@dataclass
+class Report:
+    """What the metadata say of a generation. `parameters` are the host's own entries that the generation sets."""
+
+    settings: Settings
+    passes: dict[str, PassReport] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def begin(self, name: str, work: PassReport) -> None:
+        """A sampling run begins; a first pass begins a new picture."""
+        if name == FIRST_PASS:
+            self.passes.clear()
+            self.notes.clear()
+        self.passes[name] = work
+
+    def write(self, p: Any) -> None:
+        """Put what is known now into the metadata of `p`.
+
+        As text, since WebUI 1.8 takes nothing else, and again whenever the host is about to write a picture: a job
+        within the job, as a face detailer's, may share the metadata and say its own there.
+        """
+        p.extra_generation_params.update(self.parameters)
+        p.extra_generation_params[KEY] = to_text(self.settings, self.done)
+
+    @property
+    def done(self) -> str:
+        """In words what was done, or why nothing was."""
+        count = len(self.settings.region_setup.active)
+        regions = [f"{count} region{'s' * (count > 1)}"] if count else []
+        return ", ".join([self._tiles_done, *regions, *(f"{name} {text}" for name, text in self.notes.items())])
+
+    @property
+    def _tiles_done(self) -> str:
+        if len(self.passes) == 1 and FIRST_PASS in self.passes:
+            return str(self.passes[FIRST_PASS])
+        return "; ".join(f"{name}: {work}" for name, work in self.passes.items()) or "nothing sampled yet"
+
+
+def erase(p: Any) -> bool:
+    """Make sure that the metadata of `p` say nothing of this extension; whether they did."""
+    return p.extra_generation_params.pop(KEY, None) is not None

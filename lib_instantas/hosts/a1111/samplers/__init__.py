@@ -1,0 +1,78 @@
+"""Sampler families: what differs between hosts, as five answers.
+
+How does a pass begin, how is the model asked, when does the next evaluation begin, where is the UNet, where is the
+autoencoder. Each module here answers for one family, as an object named FAMILY; the first that lacks nothing on this
+host is used. Features are looked for, never names or versions. A new host is one more module.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, Protocol
+
+from modules import script_callbacks, sd_samplers_common
+
+if TYPE_CHECKING:
+    from lib_instantas.hosts.a1111.sampling import TiledSampling
+
+
+class SamplerFamily(Protocol):
+    """One family of hosts. On all of them the callback `on_cfg_denoiser` says that the next evaluation begins."""
+
+    def missing(self) -> Iterator[str]:
+        """What this host lacks for the family, in words for the person who reads them in the panel."""
+
+    def before_pass(self, p: Any, noise: Any) -> None:
+        """A pass of a generation is about to begin with this noise; only on hosts that announce it."""
+
+    def ask_through(self, sampling: TiledSampling, params: Any) -> None:
+        """Have the model asked through `sampling` in the evaluation that begins with these CFGDenoiserParams."""
+
+    def fail(self, params: Any, error: Exception) -> None:
+        """Have the evaluation that begins raise this error when the model is asked."""
+
+    @property
+    def unet(self) -> Any:
+        """The loaded UNet, a torch module."""
+
+    @property
+    def autoencoder(self) -> Any:
+        """The loaded autoencoder, a torch module with `encoder` and `decoder`; None before a model is loaded."""
+
+
+@cache
+def families() -> tuple[SamplerFamily, ...]:
+    """All families, in the order of their modules' names."""
+    return tuple(import_module(f"{__name__}.{module.name}").FAMILY for module in iter_modules(__path__))
+
+
+@cache
+def missing_features() -> tuple[str, ...]:
+    """What this host lacks for the family that comes nearest; empty where everything is there."""
+    common = tuple(_missing_everywhere())
+    return common or min((tuple(one.missing()) for one in families()), key=len)
+
+
+@cache
+def family() -> SamplerFamily:
+    """The family of this host. Raises StopIteration where there is none: ask `refusal` first."""
+    return next(one for one in families() if not any(True for _ in one.missing()))
+
+
+def refusal() -> str | None:
+    """Why the extension cannot work on this host, or None."""
+    missing = missing_features()
+    return f"cannot work on this host, which lacks: {'; '.join(missing)}" if missing else None
+
+
+def _missing_everywhere() -> Iterator[str]:
+    if not hasattr(script_callbacks, "on_cfg_denoiser"):
+        yield "a callback before each evaluation of the model (on_cfg_denoiser)"
+    elif "denoiser" not in inspect.signature(script_callbacks.CFGDenoiserParams).parameters:
+        yield "the denoiser in that callback (CFGDenoiserParams.denoiser)"
+    if not hasattr(sd_samplers_common, "InterruptedException"):
+        yield "a way to interrupt a sampler (InterruptedException)"

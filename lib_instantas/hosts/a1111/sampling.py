@@ -1,0 +1,171 @@
+"""One pass of one sampler: the tiles of each picture of the batch, and the parts that take part.
+
+How a host's sampler asks its model is the matter of its family (`samplers`); what it gets for an answer is made here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from modules import shared
+from modules.sd_samplers_common import InterruptedException
+from torch import Tensor
+
+from lib_instantas.denoiser import TiledDenoiser, map_tensors
+from lib_instantas.hosts.a1111.generation import Generation, generation_of
+from lib_instantas.hosts.a1111.native import native_side
+from lib_instantas.hosts.a1111.parts import SamplingPass, parts_for
+from lib_instantas.hosts.a1111.report import FIRST_PASS, HIRES_PASS, PassReport, Report
+from lib_instantas.hosts.a1111.samplers import family
+from lib_instantas.methods import Direct, Method, Redilated, make_method
+
+logger = logging.getLogger(__name__)
+
+LOOK_AHEAD = 4
+"""Evaluations after which plans that have been alike are taken to stay alike."""
+
+
+class TiledSampling:
+    """Answers for a canvas of any size in one pass, from the given evaluation on: a refiner begins in the middle.
+
+    Pictures of a batch that have their tiles in different places are evaluated one by one.
+    """
+
+    def __init__(self, work: SamplingPass, report: Report, evaluation: int = 0) -> None:
+        self.work = work
+        methods = [method_for(work, seed) for seed in work.seeds]
+        self.method = methods[0]
+        self.parts = parts_for(work)
+        self.report = _begin_report(work, self.method, report, evaluation)
+        self.denoisers = [self._denoiser(method, evaluation) for method in _without_repetition(methods)]
+
+    def _denoiser(self, method: Method, evaluation: int) -> TiledDenoiser:
+        around = [part.around for part in self.parts]
+        batch = self.work.settings.tile_batch
+        denoiser = TiledDenoiser(_no_model, method, tile_batch=batch, around=around, before_batch=stop_if_asked)
+        denoiser.evaluation = evaluation
+        return denoiser
+
+    def next_evaluation(self) -> None:
+        """The sampler has gone on to its next evaluation."""
+        for denoiser in self.denoisers:
+            denoiser.next_evaluation()
+
+    def before_evaluation(self, params: Any) -> None:
+        """Count the tiles of the evaluation that begins, and let the parts prepare for it."""
+        self.report.count(self.method.plan(self.denoisers[0].evaluation))
+        for part in self.parts:
+            part.before_evaluation(params)
+
+    def ask(
+        self, model: Callable[..., Tensor], pictures: Sequence[int], x: Tensor, sigma: Tensor, **conditioning: Any
+    ) -> Tensor:
+        """The model's prediction for the whole canvas; `pictures` says whose each row of x [B, C, H, W] is."""
+        for denoiser in self.denoisers:
+            denoiser.model = model
+        if len(self.denoisers) == 1:
+            return self.denoisers[0](x, sigma, **conditioning)
+        predictions: dict[int, Tensor] = {}
+        for picture in dict.fromkeys(pictures):
+            mine = [row for row, owner in enumerate(pictures) if owner == picture]
+            pick = _picker(mine, len(x))
+            answer = self.denoisers[picture](pick(x), pick(sigma), **map_tensors(pick, conditioning))
+            predictions.update(zip(mine, answer, strict=True))
+        return torch.stack([predictions[row] for row in range(len(x))])
+
+
+def before_evaluation(params: Any) -> None:
+    """The host's callback: it is about to ask its model. See to it that this goes through the tiles.
+
+    A sampler that begins again (`step` is 0) gets a new plan; a UNet that is new in mid-run, as a refiner's is, goes on
+    where the last one stopped. The host logs what a callback raises, and goes on: so an error stops the sampling when
+    the model is asked.
+    """
+    denoiser = getattr(params, "denoiser", None)
+    generation = None if denoiser is None or denoiser.p is None else generation_of(denoiser.p)
+    if generation is None:
+        return
+    try:
+        generation.sampling = _continued(generation, params)
+        family().ask_through(generation.sampling, params)
+        generation.sampling.before_evaluation(params)
+    except Exception as error:
+        logger.exception("InstantAS: the generation is stopped")
+        family().fail(params, error)
+
+
+def _continued(generation: Generation, params: Any) -> TiledSampling:
+    denoiser, current = params.denoiser, generation.sampling
+    work = _pass_of(params, generation)
+    if current is not None and denoiser.step > 0 and current.work.is_continued_by(work):
+        current.next_evaluation()
+        return current
+    return TiledSampling(work, generation.report, denoiser.step)
+
+
+def _pass_of(params: Any, generation: Generation) -> SamplingPass:
+    denoiser = params.denoiser
+    return SamplingPass(
+        p=denoiser.p,
+        settings=generation.settings,
+        canvas=(int(params.x.shape[-2]), int(params.x.shape[-1])),
+        native=native_side(shared.sd_model),
+        seeds=_seeds_of(denoiser.p),
+        steps=denoiser.total_steps or 1,
+        unet=family().unet,
+    )
+
+
+def _seeds_of(p: Any) -> tuple[int, ...]:
+    """The seeds of the pictures of the batch."""
+    return tuple(int(seed) for seed in getattr(p, "seeds", None) or getattr(p, "all_seeds", None) or [0])
+
+
+def method_for(work: SamplingPass, seed: int) -> Method:
+    """The method that the settings name, for this pass and the picture with this seed.
+
+    A canvas that fits one tile is left to the host, so that no picture changes for nothing, unless it is to be closed
+    on itself and the host does not do that.
+    """
+    method = make_method(work.request(seed))
+    closed_by_tiles = any(work.settings.wraps_per_axis) and not getattr(work.p, "tiling", False)
+    fits_one_tile = len(method.plan(0).tiles) == 1 and not closed_by_tiles
+    return Direct(work.canvas) if fits_one_tile and not isinstance(method, Redilated) else method
+
+
+def _without_repetition(methods: list[Method]) -> list[Method]:
+    """One method where all pictures have their tiles in the same places, else one for each picture."""
+    first, *others = [[_places(method, evaluation) for evaluation in range(LOOK_AHEAD)] for method in methods]
+    return methods[:1] if all(places == first for places in others) else methods
+
+
+def _places(method: Method, evaluation: int) -> Any:
+    plan = method.plan(evaluation)
+    return plan.tiles, plan.shift
+
+
+def _begin_report(work: SamplingPass, method: Method, report: Report, evaluation: int) -> PassReport:
+    name = HIRES_PASS if work.is_hires_pass else FIRST_PASS
+    if evaluation > 0 and name in report.passes:
+        return report.passes[name]
+    dilation = method.dilation if isinstance(method, Redilated) else None
+    done = PassReport(method.plan(0), work.settings.method, dilation)
+    report.begin(name, done)
+    return done
+
+
+def stop_if_asked() -> None:
+    """Between tile batches: obey "Interrupt" and "Skip" as the host does between steps."""
+    if shared.state.interrupted or shared.state.skipped:
+        raise InterruptedException
+
+
+def _picker(mine: list[int], rows: int) -> Callable[[Tensor], Tensor]:
+    return lambda value: value[mine] if value.ndim and value.shape[0] == rows else value
+
+
+def _no_model(*_: Any, **__: Any) -> Tensor:
+    raise AssertionError("asked before there was a model")

@@ -1,0 +1,162 @@
+"""The script that the host runs for every generation: when a generation begins, and what it does to its pictures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from modules import scripts
+
+from lib_instantas.hosts.a1111.generation import begin, end, generation_of, stop
+from lib_instantas.hosts.a1111.live_line import output_here
+from lib_instantas.hosts.a1111.neighbours import check_neighbours
+from lib_instantas.hosts.a1111.panel import Panel
+from lib_instantas.hosts.a1111.parts.regions import check_region_prompts
+from lib_instantas.hosts.a1111.report import erase
+from lib_instantas.hosts.a1111.samplers import family, refusal
+from lib_instantas.hosts.a1111.settings_page import parse_arguments
+from lib_instantas.hosts.a1111.sizes import (
+    SIZE_KEY,
+    apply_own_size,
+    check_wrapped_size,
+    cropped,
+    exact_size,
+    final_size,
+    own_size_text,
+    size_warnings,
+    slack_of,
+)
+from lib_instantas.hosts.a1111.style import align_noise, check_style_alignment
+from lib_instantas.infotext import KEY, to_text
+from lib_instantas.methods import check_method
+from lib_instantas.settings import Settings, SettingsError
+
+logger = logging.getLogger(__name__)
+
+
+class InstantASScript(scripts.Script):
+    """The panel, and what happens before and after sampling. Keeps nothing between generations."""
+
+    def __init__(self) -> None:
+        self.panel: Panel | None = None
+        self.page_controls: dict[str, Any] = {}
+
+    def title(self) -> str:
+        """The name in the page and in the API's `alwayson_scripts`."""
+        return "InstantAS"
+
+    def show(self, is_img2img: bool) -> Any:
+        """In txt2img and img2img, always."""
+        return scripts.AlwaysVisible
+
+    def ui(self, is_img2img: bool) -> list[Any]:
+        """The panel's components, in the order of the settings. The host calls this more than once."""
+        panel = Panel(self.elem_id, "img2img" if is_img2img else "txt2img")
+        if self.panel is None:
+            self.panel = panel
+            self.infotext_fields = panel.paste_fields()
+            self.paste_field_names = [target for _, target in self.infotext_fields]
+        return panel.components
+
+    def after_component(self, component: Any, **kwargs: Any) -> None:
+        """Pick up the page's own controls that the live line depends on."""
+        elem_id = kwargs.get("elem_id")
+        if not elem_id:
+            return
+        self.page_controls[elem_id] = component
+        if self.panel is not None and elem_id == f"{self.tabname}_gallery":
+            self.panel.follow(self.page_controls)
+
+    def before_process(self, p: Any, *args: Any) -> None:
+        """Give the picture its size before any other script, such as ControlNet, looks at it."""
+        with suppress(SettingsError):  # said in `process`, which every host calls
+            settings = parse_arguments(args)
+            if settings.enabled:
+                apply_own_size(p, settings)
+
+    def process(self, p: Any, *args: Any) -> None:
+        """Check the settings and begin the generation; a bad setting stops it before it begins."""
+        try:
+            settings = parse_arguments(args)
+            if settings.enabled:
+                self._begin(p, settings)
+            else:
+                self._stay_out(p, settings, args)
+        except SettingsError as error:
+            stop(p, error)
+        except Exception as error:
+            logger.exception("InstantAS: the generation is stopped")
+            stop(p, error)
+
+    def process_before_every_sampling(self, p: Any, *args: Any, noise: Any, **_: Any) -> None:
+        """A pass is about to begin: align the initial noise of the tiles. WebUIs before 1.10 never call this."""
+        generation = generation_of(p)
+        if generation is None:
+            return
+        family().before_pass(p, noise)
+        if generation.settings.style_alignment:
+            align_noise(p, noise, generation.settings)
+
+    def postprocess_image(self, p: Any, pp: Any, *args: Any) -> None:
+        """Crop to the exact pixel, before anything is pasted over the picture, saved or described."""
+        if (generation := generation_of(p)) is not None:
+            pp.image = cropped(pp.image, exact_size(p, generation.settings), slack_of(p))
+
+    def postprocess_maskoverlay(self, p: Any, ppmo: Any, *args: Any) -> None:
+        """Crop what inpainting lays over the picture, and its mask, in the same way."""
+        generation = generation_of(p)
+        if generation is None:
+            return
+        for name in ("overlay_image", "mask_for_overlay"):
+            if getattr(ppmo, name) is not None:
+                setattr(ppmo, name, cropped(getattr(ppmo, name), exact_size(p, generation.settings), slack_of(p)))
+
+    def postprocess_image_after_composite(self, p: Any, pp: Any, *args: Any) -> None:
+        """The host writes the picture next: whatever a job within the job left in the metadata gives way."""
+        if (generation := generation_of(p)) is not None:
+            generation.report.write(p)
+
+    def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
+        """Let the API's information name the exact size too."""
+        generation = generation_of(p)
+        if generation is not None and (generation.settings.width or generation.settings.height):
+            settings = generation.settings
+            processed.width, processed.height = settings.width or p.width, settings.height or p.height
+
+    def _begin(self, p: Any, settings: Settings) -> None:
+        if (reason := refusal()) is not None:
+            raise SettingsError(reason)
+        settings = _closed_where_tileable(p, settings)
+        check_method(settings.method)
+        check_neighbours(p, settings)
+        check_region_prompts(settings)
+        check_style_alignment(settings)
+        apply_own_size(p, settings)
+        check_wrapped_size(p, settings)
+        _warn_of_size(p, settings)
+        report = begin(p, settings).report
+        report.parameters = own_size_text(p, settings)
+        report.write(p)
+
+    def _stay_out(self, p: Any, settings: Settings, args: tuple[Any, ...]) -> None:
+        """Nothing of an earlier generation stays; who names settings without `enabled` is told that they are off."""
+        end(p)
+        if erase(p):
+            p.extra_generation_params.pop(SIZE_KEY, None)
+        if args and isinstance(args[0], Mapping) and args[0] and "enabled" not in args[0]:
+            p.extra_generation_params[KEY] = to_text(settings, "off: enabled is not set")
+
+
+def _closed_where_tileable(p: Any, settings: Settings) -> Settings:
+    """The host's Tiling checkbox asks for a picture whose borders meet: with tiles that is `wrap`, on both axes."""
+    return settings.copy(update={"wrap": "both"}) if getattr(p, "tiling", False) else settings
+
+
+def _warn_of_size(p: Any, settings: Settings) -> None:
+    """Say before the run, in the log and below the picture, what its size will not allow."""
+    for warning in size_warnings(final_size(p, settings), output_here()):
+        logger.warning("InstantAS: %s", warning)
+        if hasattr(p, "comment"):
+            p.comment(f"InstantAS: {warning}")

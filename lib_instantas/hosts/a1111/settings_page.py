@@ -1,0 +1,100 @@
+"""Where a generation's settings come from: what the caller says, and the defaults of the host's settings page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+from modules import shared
+
+from lib_instantas.methods import NEEDS
+from lib_instantas.settings import Settings, SettingsError, kind, names, option, parse_settings
+
+SECTION = ("instantas", "InstantAS")
+
+PER_PICTURE = ("enabled", "width", "height")
+"""Settings that belong to one picture and have no default to choose."""
+
+
+def option_name(setting: str) -> str:
+    """The key under which the host stores the default of a setting."""
+    return f"instantas_{setting}"
+
+
+def default_settings() -> Settings:
+    """The settings with the user's defaults; those declared in the code where a stored one has become invalid."""
+    stored = {name: getattr(shared.opts, option_name(name), option(name).default) for name in _with_default()}
+    values: dict[str, Any] = {}
+    for name, value in stored.items():
+        try:
+            parse_settings({name: value})
+        except SettingsError:
+            continue
+        values[name] = value
+    return parse_settings(values)
+
+
+def add_options() -> None:
+    """Put a default for each setting onto the host's settings page."""
+    for name in _with_default():
+        info = shared.OptionInfo(option(name).default, _label(name), *_component(name), section=SECTION)
+        shared.opts.add_option(option_name(name), info.info(_help(name)).needs_reload_ui())
+
+
+def _with_default() -> list[str]:
+    return [name for name in names() if name not in PER_PICTURE and not is_free_text(name)]
+
+
+def is_free_text(name: str) -> bool:
+    """Whether a setting is a text of any content, such as a description of regions."""
+    return kind(option(name)) is str and "choices" not in option(name).field_info.extra
+
+
+def choices_here(name: str) -> list[str]:
+    """What a setting can be on this host: methods that it cannot run are not offered."""
+    return [choice for choice in option(name).field_info.extra["choices"] if choice not in NEEDS]
+
+
+def _label(name: str) -> str:
+    return str(option(name).field_info.extra["label"])
+
+
+def _help(name: str) -> str:
+    return str(option(name).field_info.extra["help"])
+
+
+def _component(name: str) -> tuple[Any, dict[str, Any]]:
+    field = option(name)
+    info, extra = field.field_info, field.field_info.extra
+    if "choices" in extra:
+        return gr.Dropdown, {"choices": choices_here(name)}
+    if kind(field) is bool:
+        return gr.Checkbox, {}
+    return gr.Slider, {"minimum": info.ge, "maximum": info.le, "step": extra["step"]}
+
+
+def parse_arguments(arguments: Sequence[Any]) -> Settings:
+    """The settings that script arguments stand for; SettingsError names what is wrong.
+
+    Either one object of named values comes first, the user's defaults standing in for what it does not name, or the
+    values come in the panel's order, None and missing ones at the end standing for defaults.
+    """
+    defaults = default_settings().dict()
+    if arguments and isinstance(arguments[0], Mapping):
+        if any(isinstance(other, Mapping) for other in arguments[1:]):
+            raise SettingsError("args must hold one object of named settings, got several")
+        return parse_settings({**defaults, **arguments[0]})
+    if len(arguments) > len(names()):
+        raise SettingsError(f"args must be at most {len(names())} values ({', '.join(names())}), got {len(arguments)}")
+    given = zip(names(), arguments, strict=False)
+    return parse_settings({**defaults, **{name: value for name, value in given if value is not None}})
+
+
+def with_setting(arguments: Sequence[Any], name: str, value: Any) -> tuple[Any, ...]:
+    """The same script arguments with one setting replaced."""
+    if arguments and isinstance(arguments[0], Mapping):
+        return ({**arguments[0], name: value}, *arguments[1:])
+    changed = [*arguments, *[None] * (len(names()) - len(arguments))]
+    changed[names().index(name)] = value
+    return tuple(changed)

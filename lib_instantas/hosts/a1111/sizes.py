@@ -1,0 +1,148 @@
+"""The size of a picture: to the exact pixel, and what a very large one cannot be.
+
+It is made on the next multiple of 8 and cropped centrally before anybody sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from modules import shared
+from PIL import Image
+
+from lib_instantas.settings import LARGEST_SIDE, Settings, SettingsError
+from lib_instantas.sizes import central_crop
+from lib_instantas.tiling import LATENT_SCALE, Size, round_up
+
+SIZE_KEY = "Size"
+"""The host's own entry for the picture's size; what a script adds under this name stands in its place."""
+
+LARGEST_BY_FORMAT = {"webp": 16_383, "jpg": 65_535, "jpeg": 65_535}
+"""Longest side in pixels that a file format can hold."""
+
+PREVIEW_SCALE = {"Full": 1, "TAESD": 1, "Approx NN": 8, "Approx cheap": 8}
+"""Picture pixels per pixel of a live preview, by the host's method."""
+
+LARGE_PREVIEW = 4096 * 4096
+"""Pixels from which on a live preview takes long and much memory: every one is decoded, packed and sent to the page."""
+
+
+def apply_own_size(p: Any, settings: Settings) -> None:
+    """Give `p` the size of the settings, rounded up to whole latents; metadata name the exact one."""
+    largest = getattr(shared.cmd_opts, "instantas_max_side", LARGEST_SIDE)
+    for name in ("width", "height"):
+        if getattr(settings, name) > largest:
+            raise SettingsError(f"{name} must be at most {largest} on this server, got {getattr(settings, name)}")
+    p.width = round_up(settings.width or p.width, LATENT_SCALE)
+    p.height = round_up(settings.height or p.height, LATENT_SCALE)
+    p.extra_generation_params.pop(SIZE_KEY, None)
+    p.extra_generation_params.update(own_size_text(p, settings))
+
+
+def own_size_text(p: Any, settings: Settings) -> dict[str, str]:
+    """What the metadata have to say of the size; nothing where the host's own entry is right."""
+    exact = settings.width or p.width, settings.height or p.height
+    if exact == (p.width, p.height) or _pastes_into_original(p):
+        return {}
+    return {SIZE_KEY: f"{exact[0]}x{exact[1]}"}
+
+
+def check_wrapped_size(p: Any, settings: Settings) -> None:
+    """Raises SettingsError where the borders of a wrapped picture could not meet, because it would be cropped."""
+    if (exact := exact_size(p, settings)) is None:
+        return
+    for name, length, wraps in zip(("height", "width"), exact, settings.wraps_per_axis, strict=True):
+        if wraps and length % LATENT_SCALE:
+            raise SettingsError(
+                f"{name} must be a multiple of {LATENT_SCALE} where the picture wraps, or cropping would part the "
+                f"borders that are to meet, got {length}"
+            )
+
+
+def _pastes_into_original(p: Any) -> bool:
+    return bool(getattr(p, "inpaint_full_res", False) and getattr(p, "image_mask", None))
+
+
+def exact_size(p: Any, settings: Settings) -> Size | None:
+    """(height, width) the finished picture has to have, or None where the host's own size is the right one.
+
+    Inpainting "only masked" pastes what was made into the original, whose size stays; a hires pass with a target
+    size of its own has been told what to make.
+    """
+    if not (settings.width or settings.height) or getattr(p, "paste_to", None):
+        return None
+    if getattr(p, "enable_hr", False) and (p.hr_resize_x or p.hr_resize_y):
+        return None
+    scale = p.hr_scale if getattr(p, "enable_hr", False) else 1
+    return int((settings.height or p.height) * scale), int((settings.width or p.width) * scale)
+
+
+def final_size(p: Any, settings: Settings) -> Size:
+    """(height, width) in image pixels of the picture that will be saved."""
+    exact = exact_size(p, settings)
+    if exact is not None:
+        return exact
+    if not getattr(p, "enable_hr", False):
+        return p.height, p.width
+    if p.hr_resize_x or p.hr_resize_y:
+        return (
+            p.hr_resize_y or p.hr_resize_x * p.height // p.width,
+            p.hr_resize_x or p.hr_resize_y * p.width // p.height,
+        )
+    return int(p.height * p.hr_scale), int(p.width * p.hr_scale)
+
+
+def cropped(image: Image.Image, exact: Size | None, slack: int) -> Image.Image:
+    """The middle of a picture on each axis where it is at most `slack` pixels larger than it should be."""
+    size = image.height, image.width
+    height, width = (
+        want if 0 <= have - want <= slack else have for have, want in zip(size, exact or size, strict=True)
+    )
+    return image if (height, width) == size else image.crop(central_crop(size, (height, width)))
+
+
+def slack_of(p: Any) -> int:
+    """By how many pixels a picture of `p` may be larger than asked for, from rounding to whole latents."""
+    return round(LATENT_SCALE * (p.hr_scale if getattr(p, "enable_hr", False) else 1))
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a picture goes: the format of its file; method and format of live previews, None where there are none."""
+
+    file_format: str = "png"
+    preview_method: str | None = None
+    preview_format: str = "png"
+
+
+def size_warnings(size: Size, output: Output) -> Iterator[str]:
+    """What will go wrong with a picture of (height, width) pixels, one sentence each."""
+    yield from _format_warnings(size, output.file_format)
+    openable = 2 * Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS else None
+    if openable and size[0] * size[1] > openable:
+        yield f"pictures of more than {openable} pixels cannot be opened again here (Pillow takes them for an attack)"
+    yield from _preview_warnings(size, output)
+
+
+def _format_warnings(size: Size, file_format: str) -> Iterator[str]:
+    largest = LARGEST_BY_FORMAT.get(file_format.lower())
+    if largest and max(size) > largest:
+        yield f"{file_format} files hold at most {largest} pixels a side: choose png to save this picture"
+
+
+def _preview_warnings(size: Size, output: Output) -> Iterator[str]:
+    if output.preview_method is None:
+        return
+    scale = PREVIEW_SCALE.get(output.preview_method, 1)
+    shown = size[0] // scale, size[1] // scale
+    largest = LARGEST_BY_FORMAT.get(output.preview_format.lower())
+    if largest and max(shown) > largest:
+        yield f"live previews in {output.preview_format} hold at most {largest} pixels a side: choose another format"
+    if shown[0] * shown[1] >= LARGE_PREVIEW:
+        gigabytes = shown[0] * shown[1] * 3 * 4 / 1e9
+        yield (
+            f"each live preview by the method {output.preview_method} takes {gigabytes:.1f} GB for its pixels alone: "
+            "choose Approx NN or Approx cheap"
+        )

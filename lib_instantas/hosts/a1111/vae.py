@@ -1,0 +1,199 @@
+"""The autoencoder in tiles for one generation: hires fix, img2img and the finished picture.
+
+Inside the host's `init` and `sample` the loaded autoencoder's encoder and decoder answer in tiles. The host decodes the
+finished latents after `sample`, out of reach; so `sample` returns them decoded, which the host knows from hires fix,
+but only where tiles are needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import psutil
+import torch
+from modules import devices, sd_vae_approx, shared
+from modules.processing import decode_latent_batch
+from torch import Tensor
+from tqdm import tqdm
+
+from lib_instantas.errors import SettingsError
+from lib_instantas.hosts.a1111.report import Report
+from lib_instantas.hosts.a1111.samplers import family
+from lib_instantas.settings import Settings
+from lib_instantas.tiling import LATENT_SCALE
+from lib_instantas.vae import (
+    Interrupted,
+    Options,
+    TiledCoder,
+    UnsupportedAutoencoder,
+    replaced_forward,
+    tiled_decoder,
+    tiled_encoder,
+)
+from lib_instantas.vae.estimate import untiled_bytes
+from lib_instantas.vae.run import output_sizes
+
+logger = logging.getLogger(__name__)
+
+SHARE_OF_FREE_MEMORY = 0.8
+"""Of the free memory that untiled decoding may be expected to take before tiles are chosen."""
+
+
+class TiledVAE:
+    """The encoder and decoder of the loaded model, in tiles where needed, while `hooked` lasts."""
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self.settings = settings
+        self.report = report
+        self.stopped = False
+        self._stack: ExitStack | None = None
+        self._hooked: dict[int, Any] = {}
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        """Inside, the model that is loaded now has its coders replaced; a hires pass may have loaded another one."""
+        if self.settings.vae == "off" and self.settings.wrap == "off":
+            yield
+            return
+        if self._stack is not None:
+            self._hook_loaded_model()
+            yield
+            return
+        with ExitStack() as self._stack:
+            try:
+                self._hook_loaded_model()
+                yield
+            finally:
+                self._stack.close()
+                self._stack = None
+                self._hooked.clear()
+
+    def decoded(self, samples: Any) -> Any:
+        """The pictures of finished latents, where these are to be decoded in tiles; else what was given."""
+        if getattr(samples, "already_decoded", False) or shared.opts.sd_vae_decode_method != "Full":
+            return samples
+        self._hook_loaded_model()
+        coder = _coder_of(family().autoencoder)
+        if coder is None or not coder.needs_tiles(samples[:1]):
+            return samples
+        self.stopped = False
+        pictures = decode_latent_batch(shared.sd_model, samples, target_device=devices.cpu, check_for_nans=True)
+        if self.stopped:
+            pictures[:] = list(_rough_pictures(samples))
+            self.note("decoding interrupted, a rough picture")
+        return pictures
+
+    def note(self, text: str) -> None:
+        """Say in the picture's metadata what the autoencoder did."""
+        self.report.notes["VAE"] = text
+
+    def _hook_loaded_model(self) -> None:
+        model = family().autoencoder
+        if model is None or self._stack is None or id(model) in self._hooked:
+            return
+        self._hooked[id(model)] = model
+        options = Options(tile=self.settings.vae_tile, mode=self.settings.vae_mode, wrap=self.settings.wraps_per_axis)
+        try:
+            coders = {
+                "decoder": tiled_decoder(model.decoder, options),
+                "encoder": tiled_encoder(model.encoder, options),
+            }
+        except (UnsupportedAutoencoder, AttributeError) as reason:
+            if self.settings.vae == "on" or any(self.settings.wraps_per_axis):
+                raise SettingsError(f"vae must be off, and wrap off, with this model's VAE: {reason}") from None
+            logger.info("InstantAS: the VAE stays as it is: %s", reason)
+            return
+        for name, coder in coders.items():
+            module = getattr(model, name)
+            self._stack.enter_context(replaced_forward(module, _Coder(self, name, module.forward, coder)))
+
+
+class _Coder:
+    """Stands in for the `forward` of an encoder or decoder: as it was where the picture fits, else in tiles."""
+
+    def __init__(self, vae: TiledVAE, name: str, forward: Callable[..., Tensor], tiled: TiledCoder) -> None:
+        self.vae = vae
+        self.name = name
+        self.forward = forward
+        self.tiled = tiled
+
+    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not self.needs_tiles(x):
+            return self.forward(x, *args, **kwargs)
+        if self.vae.stopped:
+            return self._nothing(x)
+        with _progress_bar(f"VAE {self.name}") as progress:
+            asked_before = _asked_to_stop()
+            run = TiledCoder(self.tiled.passes, self._options(progress, lambda: _asked_to_stop() > asked_before))
+            try:
+                result = run(x)
+            except Interrupted:
+                self.vae.stopped = True
+                return self._nothing(x)
+        recovery = str(run.recovery)
+        self.vae.note(f"in tiles ({self.vae.settings.vae_mode})" + (f", {recovery}" if recovery else ""))
+        return result
+
+    def needs_tiles(self, x: Tensor) -> bool:
+        """Whether a map `[B, C, H, W]` has to be done in tiles: as set, or because it would not fit."""
+        settings = self.vae.settings
+        if settings.vae != "auto" or any(settings.wraps_per_axis):
+            return True
+        itemsize = next(self.tiled.passes[0].layers[0].parameters()).element_size()
+        needed = x.shape[0] * untiled_bytes(self.tiled.passes, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
+        return needed > SHARE_OF_FREE_MEMORY * _free_bytes(devices.device)
+
+    def _options(self, progress: Callable[[int, int], None], interrupted: Callable[[], bool]) -> Options:
+        given = self.tiled.options
+        return Options(given.tile, given.mode, given.wrap, given.store, progress, interrupted)
+
+    def _nothing(self, x: Tensor) -> Tensor:
+        """A map of the right size for a host that is about to stop anyway."""
+        size = output_sizes(self.tiled.passes, (x.shape[-2], x.shape[-1]))[-1]
+        return x.new_zeros((x.shape[0], self.tiled.passes[-1].channels, *size))
+
+
+def _coder_of(model: Any) -> _Coder | None:
+    """What stands in for the decoder of a model's autoencoder."""
+    stand_in = vars(getattr(model, "decoder", None) or object).get("forward")
+    return stand_in if isinstance(stand_in, _Coder) else None
+
+
+@contextmanager
+def _progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """One bar on the console and a text on the page, both ending at 100 %."""
+    text_before = shared.state.textinfo
+    with tqdm(total=100, desc=name, unit="%", disable=shared.cmd_opts.disable_console_progressbars) as bar:
+
+        def show(done: int, total: int) -> None:
+            percent = 100 * done // total
+            bar.update(percent - bar.n)
+            shared.state.textinfo = f"{name}: {percent}%"
+
+        try:
+            yield show
+        finally:
+            shared.state.textinfo = text_before
+
+
+def _asked_to_stop() -> int:
+    return int(shared.state.interrupted) + int(shared.state.skipped)
+
+
+def _rough_pictures(samples: Tensor) -> Iterator[Tensor]:
+    """What the host's cheapest preview shows, at the size of the picture, in -1..1."""
+    for sample in samples:
+        small = sd_vae_approx.cheap_approximation(sample.float().cpu()).clamp(-1, 1)
+        yield small.repeat_interleave(LATENT_SCALE, -1).repeat_interleave(LATENT_SCALE, -2)
+
+
+def _free_bytes(device: torch.device) -> int:
+    """What a computation on this device may still allocate, in bytes."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    free, _ = torch.cuda.mem_get_info(device)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + cached)

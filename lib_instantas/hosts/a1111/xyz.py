@@ -1,0 +1,79 @@
+"""X/Y/Z plot axes, one for each setting."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from modules import scripts
+
+from lib_instantas.hosts.a1111.script import InstantASScript
+from lib_instantas.hosts.a1111.settings_page import with_setting
+from lib_instantas.settings import SettingsError, kind, names, option, parse_settings
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "[InstantAS] "
+
+
+def add_axes() -> None:
+    """Add our axes to the host's X/Y/Z script, once; where there is no such script, nothing happens."""
+    grid = _xyz_module()
+    if grid is None or any(axis.label.startswith(PREFIX) for axis in grid.axis_options):
+        return
+    grid.axis_options.extend(_axis(grid.AxisOption, name) for name in names())
+
+
+def _xyz_module() -> Any:
+    for script in scripts.scripts_data:
+        if hasattr(script.module, "axis_options") and hasattr(script.module, "AxisOption"):
+            return script.module
+    logger.info("InstantAS: this host has no X/Y/Z plot")
+    return None
+
+
+def _axis(axis_option: Any, name: str) -> Any:
+    field = option(name)
+    choices = field.field_info.extra.get("choices") or (("True", "False") if kind(field) is bool else None)
+    return axis_option(
+        PREFIX + str(field.field_info.extra["label"]),
+        partial(_as_typed, kind(field)),
+        _apply(name),
+        confirm=_confirm(name),
+        choices=(lambda: list(choices)) if choices else None,
+    )
+
+
+def _as_typed(wanted: type, text: Any) -> Any:
+    """What people type as a value of this kind; anything else stays as it is, to be refused by name."""
+    if wanted is bool:
+        return {"true": True, "false": False}.get(str(text).strip().lower(), text)
+    try:
+        return wanted(text)
+    except ValueError:
+        return text
+
+
+def _apply(name: str) -> Callable[[Any, Any, Sequence[Any]], None]:
+    def apply(p: Any, value: Any, values: Sequence[Any]) -> None:
+        script = next(one for one in p.scripts.alwayson_scripts if isinstance(one, InstantASScript))
+        start, stop = script.args_from, script.args_to
+        changed = with_setting(p.script_args[start:stop], name, value)
+        p.script_args = (*p.script_args[:start], *changed, *p.script_args[stop:])
+
+    return apply
+
+
+def _confirm(name: str) -> Callable[[Any, Sequence[Any]], None]:
+    """Refuse a bad value before the first picture is made."""
+
+    def confirm(p: Any, values: Sequence[Any]) -> None:
+        for value in values:
+            try:
+                parse_settings({name: value})
+            except SettingsError as error:
+                raise RuntimeError(str(error)) from None
+
+    return confirm
