@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lib_instantas.device import empty_cache, is_out_of_memory
 from lib_instantas.fusion import assemble, canvas_scale, cut
 from lib_instantas.methods import Method
 from lib_instantas.tiling import Size, Tile, TilePlan
@@ -117,13 +118,12 @@ class TiledDenoiser:
     ) -> Tensor | None:
         try:
             return self._call_tiles(plan, tiles, x, sigma, conditioning)
-        except (torch.cuda.OutOfMemoryError, RuntimeError) as error:
+        except (RuntimeError, MemoryError) as error:
             if len(tiles) == 1 or not is_out_of_memory(error):
                 raise
             logger.warning("InstantAS: out of memory with %d tiles at once, going on with half of them", len(tiles))
         # Outside the handler: only now are the failed tensors free.
-        if x.device.type == "cuda":
-            torch.cuda.empty_cache()
+        empty_cache(x.device)
         return None
 
     def _call_tiles(
@@ -177,15 +177,6 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map_tensors(function, item) for item in value)
     return value
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception is a device's or the main memory's word for "no room left"."""
-    return (
-        isinstance(error, torch.cuda.OutOfMemoryError)
-        or "out of memory" in str(error)
-        or ("can't allocate memory" in str(error))
-    )
 
 
 def _chunks(tiles: tuple[Tile, ...], size: int) -> list[tuple[Tile, ...]]:
