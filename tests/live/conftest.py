@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,9 @@ def _make_checkpoints(webui_home: Path, kept: Path, folder: Path) -> None:
     shutil.move(folder, kept)
 
 
-def _running(data: Path, models: Path, extensions: dict[str, Path]) -> Iterator[WebUI]:
-    webui = WebUI(data, extensions, models)
+@contextmanager
+def running(webui: WebUI) -> Iterator[WebUI]:
+    """A WebUI from its start to its end."""
     try:
         webui.start()
         yield webui
@@ -67,12 +69,14 @@ def _running(data: Path, models: Path, extensions: dict[str, Path]) -> Iterator[
 
 @pytest.fixture(scope="session")
 def webui(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    yield from _running(tmp_path_factory.mktemp("data"), models, {"instantas": EXTENSION, "probe": PROBE})
+    with running(WebUI(tmp_path_factory.mktemp("data"), {"instantas": EXTENSION, "probe": PROBE}, models)) as webui:
+        yield webui
 
 
 @pytest.fixture(scope="session")
 def webui_without_extension(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    yield from _running(tmp_path_factory.mktemp("bare"), models, {"probe": PROBE})
+    with running(WebUI(tmp_path_factory.mktemp("bare"), {"probe": PROBE}, models)) as webui:
+        yield webui
 
 
 @pytest.fixture(scope="session")

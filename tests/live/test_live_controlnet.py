@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from client import Client, encoded
-from conftest import EXTENSION, PROBE
+from conftest import EXTENSION, PROBE, running
 from infotexts import done
 from PIL import Image
 from safetensors.torch import save_file
@@ -51,12 +51,8 @@ def client(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     adapters.mkdir(parents=True)
     save_file(tiny_adapter(), str(adapters / "t2iadapter_tiny.safetensors"))
     extensions = {"instantas": EXTENSION, "probe": PROBE, "a-controlnet": controlnet_home()}
-    webui = WebUI(data, extensions, models)
-    try:
-        webui.start()
+    with running(WebUI(data, extensions, models)) as webui:
         yield webui.client
-    finally:
-        webui.stop()
 
 
 def place_picture(size: tuple[int, int] = SIZE) -> Image.Image:

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from client import Client
 
@@ -33,6 +34,9 @@ CONFIG = {
 }
 """Settings of the host: live previews without a network that would have to be fetched, and all that a request
 overrides: the host gives back its value after a request only to settings that its file names."""
+
+FULL_PRECISION = ("--no-half", "--precision", "full")
+"""What the host computes in unless a test is about something else."""
 
 STYLES = """name,prompt,negative_prompt
 Live,"a drawing of {prompt}, in ink",photo
@@ -59,11 +63,16 @@ def free_port() -> int:
 
 @dataclass
 class WebUI:
-    """A running WebUI. `data` holds its configuration, models, extensions and pictures."""
+    """A running WebUI. `data` holds its configuration, models, extensions and pictures.
+
+    `flags` and `options` are how it is started: its command line beside what every test needs, and its settings.
+    """
 
     data: Path
     extensions: dict[str, Path]
     models: Path
+    flags: tuple[str, ...] = FULL_PRECISION
+    options: dict[str, Any] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -108,15 +117,15 @@ class WebUI:
         for name, source in self.extensions.items():
             (folder / name).symlink_to(source, target_is_directory=True)
         outputs = {f"outdir_{kind}": str(self.data / "pictures") for kind in ("txt2img_samples", "img2img_samples")}
-        (self.data / "config.json").write_text(json.dumps(CONFIG | outputs), "utf-8")
+        (self.data / "config.json").write_text(json.dumps(CONFIG | outputs | self.options), "utf-8")
         (self.data / "styles.csv").write_text(STYLES, "utf-8")
 
     def _command(self) -> list[str]:
         flags = "--skip-prepare-environment --skip-torch-cuda-test --skip-python-version-check --skip-install --api"
-        flags += " --use-cpu all --no-half --precision full --no-download-sd-model --no-hashing"
+        flags += " --use-cpu all --no-download-sd-model --no-hashing"
         paths = ["--data-dir", self.data, "--ckpt-dir", self.models, "--ckpt", self.models / "sd1.safetensors"]
         network = ["--port", self.port, "--api-auth", ":".join(CREDENTIALS)]
-        return [python_of(home()), "launch.py", *flags.split(), *map(str, [*paths, *network])]
+        return [python_of(home()), "launch.py", *flags.split(), *self.flags, *map(str, [*paths, *network])]
 
 
 def _environment() -> dict[str, str]:
