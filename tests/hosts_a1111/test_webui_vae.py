@@ -47,11 +47,11 @@ def test_sample_returns_the_pictures_the_host_would_decode(make: Callable[..., A
     assert replaced(autoencoder) == []
 
 
-@pytest.mark.parametrize(("free", "tiled"), [(10**12, False), (10**5, True)])
+@pytest.mark.parametrize(("free", "tiled"), [(10**12, False), (10**5, True), (None, False)])
 def test_auto_looks_at_the_memory(
-    make: Callable[..., Any], autoencoder: Any, monkeypatch: pytest.MonkeyPatch, free: int, tiled: bool
+    make: Callable[..., Any], autoencoder: Any, monkeypatch: pytest.MonkeyPatch, free: int | None, tiled: bool
 ) -> None:
-    monkeypatch.setattr(glue, "_free_bytes", lambda device: free)
+    monkeypatch.setattr(glue, "free_bytes", lambda device: free)
     p = generation(make, {"enabled": True})
     assert getattr(p.sample(), "already_decoded", False) == tiled
     assert ("VAE in tiles" in generation_of(p).report.done) == tiled

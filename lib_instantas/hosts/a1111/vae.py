@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import psutil
-import torch
 from modules import devices, sd_vae_approx, shared
 from modules.processing import decode_latent_batch
 from torch import Tensor
 from tqdm import tqdm
 
+from lib_instantas.device import free_bytes
 from lib_instantas.errors import SettingsError
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
@@ -144,7 +143,8 @@ class _Coder:
             return True
         itemsize = next(self.tiled.passes[0].layers[0].parameters()).element_size()
         needed = x.shape[0] * untiled_bytes(self.tiled.passes, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
-        return needed > SHARE_OF_FREE_MEMORY * _free_bytes(devices.device)
+        free = free_bytes(devices.device)
+        return free is not None and needed > SHARE_OF_FREE_MEMORY * free
 
     def _options(self, progress: Callable[[int, int], None], interrupted: Callable[[], bool]) -> Options:
         given = self.tiled.options
@@ -188,12 +188,3 @@ def _rough_pictures(samples: Tensor) -> Iterator[Tensor]:
     for sample in samples:
         small = sd_vae_approx.cheap_approximation(sample.float().cpu()).clamp(-1, 1)
         yield small.repeat_interleave(LATENT_SCALE, -1).repeat_interleave(LATENT_SCALE, -2)
-
-
-def _free_bytes(device: torch.device) -> int:
-    """What a computation on this device may still allocate, in bytes."""
-    if device.type != "cuda":
-        return int(psutil.virtual_memory().available)
-    free, _ = torch.cuda.mem_get_info(device)
-    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(free + cached)
