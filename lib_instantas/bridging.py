@@ -46,6 +46,11 @@ def _exact(gamma: float) -> Fraction:
     return Fraction(gamma).limit_denominator(10_000)
 
 
+def halfway(axes: tuple[bool, bool]) -> Position:
+    """Half a tile off on some axes, at every move."""
+    return lambda moves, axis: 0.5 if axes[axis] else 0.0
+
+
 def make_position(schedule: str, gamma: float, seed: int) -> Position:
     """The schedule "cyclic", "golden" or "random" as a function of moves and axis."""
     schedules: dict[str, Position] = {
@@ -73,17 +78,22 @@ class MovedAxis:
     """One axis of the grid as it stands at an evaluation, `offset` latent pixels from where it began.
 
     `shift` is that same offset where the canvas itself moves under the grid (ring), 0 where only the lines do.
+    `closed` says whether the axis is a ring, wherever it stands.
     """
 
     segments: tuple[Segment, ...]
     offset: int = 0
     shift: int = 0
+    closed: bool = False
 
 
 def ring(axis: Axis, position: float) -> MovedAxis:
-    """The canvas is closed on itself and the whole grid moves along it, as in the paper."""
+    """The canvas is closed on itself and the whole grid moves along it, as in the paper.
+
+    A ring has no border, so windows grow to both sides; a native grid's last tile is moved inwards all the same.
+    """
     offset = round(position * axis.pitch)
-    return MovedAxis(segments(axis.cuts, axis.side), offset, shift=offset)
+    return MovedAxis(segments(axis.cuts, axis.side, closed=axis.fitted), offset, shift=offset, closed=True)
 
 
 def clamp(axis: Axis, position: float) -> MovedAxis:
@@ -102,7 +112,7 @@ def elastic(axis: Axis, position: float) -> MovedAxis:
     offset = round(((position + 0.5) % 1 - 0.5) * 2 * ELASTIC_REACH * axis.pitch)
     offset = min(offset, axis.cuts[-1] - axis.cuts[-2] - 1)
     inner = (cut + offset for cut in axis.cuts[1:-1])
-    smallest = math.ceil(SMALLEST * axis.side) if axis.is_even else axis.side
+    smallest = math.ceil(SMALLEST * axis.side) if axis.fitted else axis.side
     return MovedAxis(segments((0, *inner, axis.length), smallest), offset)
 
 
@@ -149,7 +159,12 @@ class BridgedGrid:
         rows, columns = self._moved(evaluation)
         if self.context.pixels and evaluation >= self.context.first:
             rows, columns = (self._with_context(axis) for axis in (rows, columns))
-        return TilePlan(self.canvas, tiles_of(rows.segments, columns.segments), (rows.shift, columns.shift))
+        return TilePlan(
+            self.canvas,
+            tiles_of(rows.segments, columns.segments),
+            shift=(rows.shift, columns.shift),
+            closed=(rows.closed, columns.closed),
+        )
 
     def offset(self, evaluation: int) -> tuple[int, int]:
         """How far (down, right) the grid stands from where it began, latent pixels."""
@@ -163,7 +178,7 @@ class BridgedGrid:
 
     def _with_context(self, axis: MovedAxis) -> MovedAxis:
         length = axis.segments[-1].keep.stop
-        seen = (with_context(segment, length, self.context.pixels, bool(axis.shift)) for segment in axis.segments)
+        seen = (with_context(segment, length, self.context.pixels, axis.closed) for segment in axis.segments)
         return replace(axis, segments=tuple(seen))
 
     def _moves(self, which: int) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -14,16 +16,14 @@ def cut(canvas: Tensor, plan: TilePlan, tile: Tile) -> Tensor:
     """The tile's window of a canvas, [..., H*k, W*k] -> [..., h*k, w*k].
 
     The scale k is found from the sizes: 1 for latents, 8 for a hint at image resolution. A window that crosses the
-    border wraps on an axis that is shifted and is filled by reflection on any other.
+    border wraps on a closed axis and is filled by reflection on any other.
     """
     scale = canvas_scale(canvas, plan.canvas)
     if scale is None:
         raise ValueError(f"a tensor of {tuple(canvas.shape)} does not lie on a canvas of {plan.canvas}")
-    for dim, segment, length, shift in (
-        (-2, tile.y, plan.canvas[0], plan.shift[0]),
-        (-1, tile.x, plan.canvas[1], plan.shift[1]),
-    ):
-        canvas = _take(canvas, dim, segment.window, length, shift, scale)
+    for axis, segment in enumerate((tile.y, tile.x)):
+        seen = Span(segment.window.start + plan.shift[axis], segment.window.stop + plan.shift[axis])
+        canvas = _take(canvas, axis - 2, seen, plan.canvas[axis], plan.closed[axis], scale)
     return canvas
 
 
@@ -35,12 +35,11 @@ def canvas_scale(tensor: Tensor, canvas: Size) -> int | None:
     return scale if tuple(tensor.shape[-2:]) == (canvas[0] * scale, canvas[1] * scale) else None
 
 
-def _take(canvas: Tensor, dim: int, window: Span, length: int, shift: int, scale: int) -> Tensor:
-    start, stop = window.start + shift, window.stop + shift
-    if start >= 0 and stop <= length:
-        return canvas.narrow(dim, start * scale, (stop - start) * scale)
-    positions = torch.arange(start * scale, stop * scale, device=canvas.device)
-    wrapped = positions % (length * scale) if shift else reflect(positions, length * scale)
+def _take(canvas: Tensor, dim: int, seen: Span, length: int, closed: bool, scale: int) -> Tensor:
+    if seen.start >= 0 and seen.stop <= length:
+        return canvas.narrow(dim, seen.start * scale, len(seen) * scale)
+    positions = torch.arange(seen.start * scale, seen.stop * scale, device=canvas.device)
+    wrapped = positions % (length * scale) if closed else reflect(positions, length * scale)
     return canvas.index_select(dim, wrapped)
 
 
@@ -80,11 +79,10 @@ def _weighted_mean(plan: TilePlan, predictions: Iterable[tuple[Tile, Tensor]], p
         if fused is None or total is None:
             previous = _blank(plan, prediction) if previous is None else previous
             fused, total = torch.zeros_like(previous, dtype=torch.float32), torch.zeros_like(previous[:1, :1]).float()
-        seen = _visible(tile.y, plan.canvas[0]), _visible(tile.x, plan.canvas[1])
-        inside = _relative(seen[0], tile.y.window), _relative(seen[1], tile.x.window)
-        weight = _crop(plan.weights(tile.size).to(fused), *inside)
-        _crop(fused, *seen).add_(weight * _crop(prediction, *inside))
-        _crop(total, *seen).add_(weight)
+        weight = plan.weights(tile.size).to(fused)
+        for seen, inside in _places(plan, tile):
+            _crop(fused, *seen).add_(_crop(weight, *inside) * _crop(prediction, *inside))
+            _crop(total, *seen).add_(_crop(weight, *inside))
     fused, total, previous = _covered(fused), _covered(total), _covered(previous)
     return torch.where(total > 0, fused / total, previous.float()).to(previous.dtype)
 
@@ -101,8 +99,28 @@ def _relative(span: Span, window: Span) -> Span:
     return Span(span.start - window.start, span.stop - window.start)
 
 
-def _visible(segment: Segment, length: int) -> Span:
-    return Span(max(0, segment.window.start), min(length, segment.window.stop))
+def _places(plan: TilePlan, tile: Tile) -> Iterator[tuple[tuple[Span, Span], tuple[Span, Span]]]:
+    """Where a tile's window lies, (rows, columns) of the canvas, and which (rows, columns) of the window lie there."""
+    rows, columns = (
+        visible(segment, length, closed)
+        for segment, length, closed in zip((tile.y, tile.x), plan.canvas, plan.closed, strict=True)
+    )
+    for (y, inside_y), (x, inside_x) in product(rows, columns):
+        yield (y, x), (inside_y, inside_x)
+
+
+def visible(segment: Segment, length: int, closed: bool) -> tuple[tuple[Span, Span], ...]:
+    """The parts of an axis that a window sees, each with the part of the window it lies in.
+
+    There is one, or, on a closed axis, one more each time that the window goes around.
+    """
+    window = segment.window
+    turns = range(window.start // length, math.ceil(window.stop / length)) if closed else (0,)
+    pieces = ((max(0, window.start - turn * length), min(length, window.stop - turn * length), turn) for turn in turns)
+    return tuple(
+        (Span(start, stop), _relative(Span(start + turn * length, stop + turn * length), window))
+        for start, stop, turn in pieces
+    )
 
 
 def _covered(canvas: Tensor | None) -> Tensor:

@@ -49,7 +49,7 @@ class Segment:
     """A piece of one axis: `keep` goes into the picture, `window` is what the model sees.
 
     The window contains what is kept. On an axis that is shorter than its only window, the window reaches beyond
-    the canvas and is filled by reflection.
+    the canvas and is filled by reflection; on a closed one any window may go around.
     """
 
     keep: Span
@@ -73,15 +73,16 @@ class Tile:
 class TilePlan:
     """The tiles of one evaluation and how their predictions are put together.
 
-    `shift` is where the grid's origin stands on a canvas closed to a ring, per axis. `weights` maps a window's size
-    to its weight map [h, w], positive everywhere; None means exact cover: each pixel comes from the one tile that
-    keeps it.
+    `closed` says which axis is a ring: windows that leave the canvas at one end go on at the other. `shift` is where
+    the grid's origin stands on such an axis. `weights` maps a window's size to its weight map [h, w], positive
+    everywhere; None means exact cover: each pixel comes from the one tile that keeps it.
     """
 
     canvas: Size
     tiles: tuple[Tile, ...]
     shift: tuple[int, int] = (0, 0)
     weights: Callable[[Size], Tensor] | None = None
+    closed: tuple[bool, bool] = (False, False)
 
     @property
     def computed(self) -> int:
@@ -104,10 +105,15 @@ class TilePlan:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a grid that has not moved: `cuts` from 0 to the canvas's length, and the tile's `side`."""
+    """One axis of a grid that has not moved: `cuts` from 0 to the canvas's length, and the tile's `side`.
+
+    `fitted` tiles share the axis equally and may be smaller than `side`; native ones are all of that side, and the
+    last one keeps what is left.
+    """
 
     cuts: tuple[int, ...]
     side: int
+    fitted: bool = True
 
     @property
     def length(self) -> int:
@@ -122,12 +128,7 @@ class Axis:
     @cached_property
     def pitch(self) -> float:
         """Distance between neighbouring cuts; one full travel of the grid."""
-        return self.length / self.count if self.is_even else float(self.side)
-
-    @property
-    def is_even(self) -> bool:
-        """Whether the tiles share the axis equally (fitted) rather than leaving a remainder (native)."""
-        return self.cuts == even_cuts(self.length, self.count)
+        return self.length / self.count if self.fitted or self.count == 1 else float(self.side)
 
 
 def round_up(length: float, multiple: int = GRANULARITY) -> int:
@@ -145,20 +146,22 @@ def even_cuts(length: int, count: int) -> tuple[int, ...]:
     return tuple(round(i * length / count) for i in range(count + 1))
 
 
-def segments(cuts: tuple[int, ...], smallest_window: int) -> tuple[Segment, ...]:
+def segments(cuts: tuple[int, ...], smallest_window: int, closed: bool = False) -> tuple[Segment, ...]:
     """The segments between cuts, each with a window of a multiple of 8 and of at least `smallest_window`.
 
-    A window grows evenly to both sides, at the border of the canvas inwards only. Only a window that is longer than
-    the whole axis reaches beyond it.
+    A window grows evenly to both sides, at the border of a canvas that is not closed inwards only; there only a
+    window that is longer than the whole axis reaches beyond it.
     """
     length = cuts[-1]
-    return tuple(windowed(Span(a, b), length, smallest_window) for a, b in pairwise(cuts))
+    return tuple(windowed(Span(a, b), length, smallest_window, closed) for a, b in pairwise(cuts))
 
 
-def windowed(keep: Span, length: int, smallest_window: int) -> Segment:
+def windowed(keep: Span, length: int, smallest_window: int, closed: bool = False) -> Segment:
     """What is kept on an axis of this length, with the window that `segments` would give it."""
-    wanted = max(round_up(len(keep)), round_up(min(smallest_window, length)))
-    start = max(0, min(keep.start - (wanted - len(keep)) // 2, length - wanted))
+    wanted = max(round_up(len(keep)), round_up(smallest_window if closed else min(smallest_window, length)))
+    start = keep.start - (wanted - len(keep)) // 2
+    if not closed:
+        start = max(0, min(start, length - wanted))
     return Segment(keep, Span(start, start + wanted))
 
 
@@ -167,12 +170,8 @@ def with_context(segment: Segment, axis_length: int, context: int, closed: bool)
 
     At the border of the canvas it grows inwards only, unless the axis is closed: then it reaches around.
     """
-    keep = segment.keep
-    if not closed:
-        return windowed(keep, axis_length, max(len(segment.window), len(keep) + 2 * context))
-    side = max(len(segment.window), round_up(len(keep) + 2 * context))
-    start = keep.start - (side - len(keep)) // 2
-    return Segment(keep, Span(start, start + side))
+    wanted = max(len(segment.window), len(segment.keep) + 2 * context)
+    return windowed(segment.keep, axis_length, wanted, closed)
 
 
 def tiles_of(rows: tuple[Segment, ...], columns: tuple[Segment, ...]) -> tuple[Tile, ...]:
@@ -184,8 +183,8 @@ def native_axis(length: int, native: int) -> Axis:
     """The paper's tiles: all of the native side; where the last sticks out, it is moved inwards (section 3.1)."""
     count = minimum_cover(length, native)
     if count == 1:
-        return Axis((0, length), round_up(length))
-    return Axis((*range(0, length, native), length), native)
+        return Axis((0, length), round_up(length), fitted=False)
+    return Axis((*range(0, length, native), length), native, fitted=False)
 
 
 @dataclass(frozen=True)
