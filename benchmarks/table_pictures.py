@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from statistics import median
@@ -193,7 +193,8 @@ def _fixed_offsets() -> Iterator[None]:
         grid = axes(request.canvas, request.side, request.settings.fit)
         return DisplacedGrid(grid, fixed_offset) if any(a.count > 1 for a in grid) else Direct(request.canvas)
 
-    own, METHODS["FSTD"] = METHODS["FSTD"], fixed
+    own = METHODS["FSTD"]
+    METHODS["FSTD"] = replace(own, make=fixed)
     try:
         yield
     finally:

@@ -1,10 +1,12 @@
-"""`settings`: every option with its default and what it allows, as the Markdown table of the docs."""
+"""`settings`: every option with its default, what it allows and which methods read it, as the docs' Markdown table."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from lib_instantas.agreement import METHODS_READ, readers
+from lib_instantas.methods import NAMES
 from lib_instantas.settings import allowed, names, option
 
 
@@ -21,11 +23,21 @@ def run(options: argparse.Namespace) -> None:
 
 def settings_table() -> str:
     """A Markdown table with one row per setting, in the order of the page and of positional API arguments."""
-    rows = [("Setting", "Default", "Allowed", "What it does"), ("---",) * 4]
+    rows = [("Setting", "Default", "Allowed", "Methods", "What it does"), ("---",) * 5]
     for name in names():
         field = option(name)
-        rows.append((f"`{name}`", f"`{_json(field.default)}`", allowed(name), field.field_info.extra["help"]))
+        about = field.field_info.extra["help"]
+        rows.append((f"`{name}`", f"`{_json(field.default)}`", allowed(name), _methods(name), about))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _methods(name: str) -> str:
+    """Which methods read a setting: the shorter of two lists."""
+    read_by = readers(name)
+    if name not in METHODS_READ or len(read_by) == len(NAMES):
+        return "all"
+    others = [method for method in NAMES if method not in read_by]
+    return ", ".join(read_by) if len(read_by) <= len(others) else f"all but {', '.join(others)}"
 
 
 def _json(value: Any) -> str:

@@ -7,31 +7,62 @@ A new one is a class with a `plan`, and a factory that is registered under its n
 """
 
 from lib_instantas.methods.direct import Direct
-from lib_instantas.methods.registry import METHODS, NAMES, NEEDS, Method, Request, check_method, make_method, register
+from lib_instantas.methods.options import NAMES, MethodOptions
+from lib_instantas.methods.registry import (
+    METHODS,
+    Declaration,
+    Method,
+    Request,
+    make_method,
+    plans_depend_on_seed,
+    register,
+)
 
 # Registration happens on import, in the order in which the methods are offered.
-from lib_instantas.methods.instantas import instantas  # isort: skip
+from lib_instantas.methods.instantas import instantas, whole_canvas  # isort: skip
 from lib_instantas.methods.overlapping import OverlappingGrid  # isort: skip
 from lib_instantas.methods.fstd import DisplacedGrid  # isort: skip
 from lib_instantas.methods.scalecrafter import Dilation, Redilated  # isort: skip
 from lib_instantas.methods.comparison import ContextGrid  # isort: skip
+from lib_instantas.methods.options import Wrap  # isort: skip
 
-register("direct")(lambda request: Direct(request.canvas))
+
+def check_method(name: str) -> None:
+    """For the WebUI host until it asks `lib_instantas.agreement`."""
+    from lib_instantas.agreement import check
+    from lib_instantas.capabilities import ALL, Capability
+    from lib_instantas.settings import parse_settings
+
+    offer = ALL - {Capability.GRADIENTS, Capability.SECOND_PICTURE}
+    check(parse_settings({"enabled": True, "method": name}), offer)
+
+
+NEEDS = {
+    name: " and ".join(sorted(one.words for one in METHODS[name].needs))
+    for name in ("SyncDiffusion", "ElasticDiffusion")
+}
+"""For the WebUI host until it asks `lib_instantas.agreement`."""
+
+
+register("direct", reads=(Wrap,), seeded=lambda settings: False)(whole_canvas)
 
 __all__ = [
     "METHODS",
     "NAMES",
     "NEEDS",
     "ContextGrid",
+    "Declaration",
     "Dilation",
     "Direct",
     "DisplacedGrid",
     "Method",
+    "MethodOptions",
     "OverlappingGrid",
     "Redilated",
     "Request",
     "check_method",
     "instantas",
     "make_method",
+    "plans_depend_on_seed",
     "register",
 ]

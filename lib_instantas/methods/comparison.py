@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from lib_instantas.capabilities import Capability
 from lib_instantas.methods.direct import Direct
-from lib_instantas.methods.overlapping import OverlappingGrid, stride_of, uniform
+from lib_instantas.methods.options import Batch, Overlap, TileSide
+from lib_instantas.methods.overlapping import READS, overlapping_grid, stride_of, uniform
 from lib_instantas.methods.registry import Method, Request, register
 from lib_instantas.tiling import Size, TilePlan, even_cuts, segments, tiles_of
 
@@ -31,16 +33,25 @@ class ContextGrid:
         return 1 if length <= self.side else math.ceil(length / self.stride)
 
 
-@register("SyncDiffusion", needs="gradients through the model and a measure of likeness")
+@register(
+    "SyncDiffusion",
+    reads=READS,
+    needs=[Capability.GRADIENTS],
+    without=["regions"],
+    seeded=lambda settings: False,
+)
 def sync_diffusion(request: Request) -> Method:
     """MultiDiffusion's tiles; the host pulls each towards one of them before every step (Lee et al. 2023)."""
-    if max(request.canvas) <= request.side:
-        return Direct(request.canvas)
-    stride = stride_of(request.side, request.settings.overlap)
-    return OverlappingGrid(request.canvas, request.side, stride, uniform)
+    return overlapping_grid(request, uniform)
 
 
-@register("ElasticDiffusion", needs="a second picture of the native size beside the canvas")
+@register(
+    "ElasticDiffusion",
+    reads=(Overlap, TileSide, Batch),
+    needs=[Capability.SECOND_PICTURE],
+    without=["regions", "wrap"],
+    seeded=lambda settings: False,
+)
 def elastic_diffusion(request: Request) -> Method:
     """Tiles with context for the unconditional part; the host adds the prompt's from a small picture of the whole."""
     if max(request.canvas) <= request.side:

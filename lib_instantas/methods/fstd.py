@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lib_instantas.methods.direct import Direct
+from lib_instantas.methods.options import Batch, Fit, TileSide, Wrap
 from lib_instantas.methods.registry import Method, Request, register
 from lib_instantas.tiling import SMALLEST, Axis, Segment, Span, TilePlan, axes, segments, tiles_of, windowed
 
@@ -35,7 +36,7 @@ def displaced(axis: Axis, offset: int) -> tuple[Segment, ...]:
     A tile that sticks out at the other border is evaluated further in and keeps only its own place.
     """
     ends = (*axis.cuts[1:-1], max(axis.length, axis.cuts[-2] + axis.side))
-    smallest = math.ceil(SMALLEST * axis.side) if axis.is_even else axis.side
+    smallest = math.ceil(SMALLEST * axis.side) if axis.fitted else axis.side
     places = (_within(start + offset, stop + offset, axis.length) for start, stop in zip(axis.cuts, ends, strict=False))
     return tuple(windowed(place, axis.length, smallest) for place in places if len(place) > 0)
 
@@ -47,27 +48,37 @@ def _within(start: int, stop: int, length: int) -> Span:
 
 @dataclass(frozen=True)
 class DisplacedGrid:
-    """A grid that stands somewhere else at each evaluation. An axis that holds one tile stays."""
+    """A grid that stands somewhere else at each evaluation. An axis that holds one tile stays, unless it is closed.
+
+    On a closed axis the grid moves around the ring, and leaves nothing uncovered.
+    """
 
     axes: tuple[Axis, Axis]
     offset: Offset
+    closed: tuple[bool, bool] = (False, False)
 
     def plan(self, evaluation: int) -> TilePlan:
         """The tiles of one evaluation, counted from 0. The first leaves no pixel uncovered."""
         rows, columns = (self._segments(evaluation, which) for which in (0, 1))
-        return TilePlan((self.axes[0].length, self.axes[1].length), tiles_of(rows, columns))
+        down, right = (self._offset(evaluation, which) if self.closed[which] else 0 for which in (0, 1))
+        canvas = self.axes[0].length, self.axes[1].length
+        return TilePlan(canvas, tiles_of(rows, columns), shift=(down, right), closed=self.closed)
+
+    def _offset(self, evaluation: int, which: int) -> int:
+        return round(self.offset(evaluation, which) * self.axes[which].side)
 
     def _segments(self, evaluation: int, which: int) -> tuple[Segment, ...]:
         axis = self.axes[which]
-        if axis.count == 1:
-            return segments(axis.cuts, axis.side)
-        return displaced(axis, round(self.offset(evaluation, which) * axis.side))
+        if axis.count == 1 or self.closed[which]:
+            return segments(axis.cuts, axis.side, self.closed[which])
+        return displaced(axis, self._offset(evaluation, which))
 
 
-@register("FSTD")
+@register("FSTD", reads=(Fit, TileSide, Batch, Wrap))
 def fstd(request: Request) -> Method:
     """The grid that InstantAS would use, displaced at random; a canvas that fits one tile is left to the model."""
     grid = axes(request.canvas, request.side, request.settings.fit)
-    if all(axis.count == 1 for axis in grid):
+    wraps = request.settings.wraps_per_axis
+    if all(axis.count == 1 for axis in grid) and not any(wraps):
         return Direct(request.canvas)
-    return DisplacedGrid(grid, partial(random_offset, request.seed))
+    return DisplacedGrid(grid, partial(random_offset, request.seed), wraps)

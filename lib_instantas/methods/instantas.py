@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from lib_instantas.bridging import BridgedGrid, Context, make_position
+from lib_instantas.bridging import BridgedGrid, Context, Position, golden, halfway, make_position, period
 from lib_instantas.methods.direct import Direct
+from lib_instantas.methods.options import Batch, Bridging, Fit, TileSide, Wrap
 from lib_instantas.methods.registry import Method, Request, register
-from lib_instantas.tiling import axes
+from lib_instantas.tiling import Axis, axes, round_up
 
 CONTEXT = 4
 """Latent pixels that the tiles of the last evaluations see around what they keep."""
@@ -14,21 +15,47 @@ LAST = 0.1
 """Share of the evaluations that count as the last ones."""
 
 
-@register("InstantAS")
+@register(
+    "InstantAS",
+    reads=(Bridging, Fit, TileSide, Batch, Wrap),
+    seeded=lambda settings: settings.schedule == "random",
+)
 def instantas(request: Request) -> Method:
     """The grid that the settings describe; a canvas that fits one tile is left to the model."""
     settings = request.settings
     grid = axes(request.canvas, request.side, settings.fit)
     if all(axis.count == 1 for axis in grid) and not any(settings.wraps_per_axis):
         return Direct(request.canvas)
+    vertical, horizontal = (
+        "ring" if wraps else edges
+        for wraps, edges in zip(settings.wraps_per_axis, settings.edges_per_axis, strict=True)
+    )
     return BridgedGrid(
         axes=grid,
-        position=make_position(settings.schedule, settings.gamma, request.seed),
-        edges=settings.edges_per_axis,
+        position=_position(request),
+        edges=(vertical, horizontal),
         movement=settings.movement,
         wraps=settings.wraps_per_axis,
         context=_context(settings.fit, request.steps),
     )
+
+
+def whole_canvas(request: Request) -> Method:
+    """The canvas as one tile; where it is closed on itself, its border lies elsewhere at each evaluation."""
+    wraps = request.settings.wraps_per_axis
+    if not any(wraps):
+        return Direct(request.canvas)
+    rows, columns = (Axis((0, length), round_up(length)) for length in request.canvas)
+    return BridgedGrid((rows, columns), golden, ("ring", "ring"), "together", wraps, _context("fitted", request.steps))
+
+
+def _position(request: Request) -> Position:
+    """By the schedule. A grid that stands still on a closed axis stands half a tile off, so that no line is there."""
+    settings = request.settings
+    stands_still = settings.schedule == "cyclic" and period(settings.gamma) == 1
+    if stands_still and any(settings.wraps_per_axis):
+        return halfway(settings.wraps_per_axis)
+    return make_position(settings.schedule, settings.gamma, request.seed)
 
 
 def _context(fit: str, evaluations: int) -> Context:

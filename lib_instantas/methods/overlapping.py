@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lib_instantas.methods.direct import Direct
-from lib_instantas.methods.registry import Factory, Method, Request, register
+from lib_instantas.methods.options import Batch, Overlap, TileSide, Wrap
+from lib_instantas.methods.registry import Method, Request, register
 from lib_instantas.tiling import Segment, Size, Span, TilePlan, round_up, tiles_of
 
 Weights = Callable[[Size], Tensor]
@@ -44,8 +45,15 @@ def _centred(side: int) -> Tensor:
     return (torch.arange(side) + 0.5) / side - 0.5
 
 
-def overlapping_segments(length: int, side: int, stride: int) -> tuple[Segment, ...]:
-    """Windows of `side` at every `stride` latent pixels at most, spread evenly from border to border."""
+def overlapping_segments(length: int, side: int, stride: int, closed: bool = False) -> tuple[Segment, ...]:
+    """Windows of `side` at every `stride` latent pixels at most, spread evenly from border to border.
+
+    On a closed axis they are spread around the ring, at least two of them, and the border lies in the middle of one.
+    """
+    if closed:
+        side, count = min(side, round_up(length)), max(2, math.ceil(length / stride))
+        places = (round(i * length / count) - side // 2 for i in range(count))
+        return tuple(Segment(Span(start, start + side), Span(start, start + side)) for start in places)
     if length <= side:
         return (Segment(Span(0, length), Span(0, round_up(length))),)
     count = math.ceil((length - side) / stride) + 1
@@ -61,11 +69,15 @@ class OverlappingGrid:
     side: int
     stride: int
     weights: Weights
+    closed: tuple[bool, bool] = (False, False)
 
     def plan(self, evaluation: int) -> TilePlan:
         """The same grid at every evaluation."""
-        rows, columns = (overlapping_segments(length, self.side, self.stride) for length in self.canvas)
-        return TilePlan(self.canvas, tiles_of(rows, columns), weights=self.weights)
+        rows, columns = (
+            overlapping_segments(length, self.side, self.stride, closed)
+            for length, closed in zip(self.canvas, self.closed, strict=True)
+        )
+        return TilePlan(self.canvas, tiles_of(rows, columns), weights=self.weights, closed=self.closed)
 
 
 def stride_of(side: int, overlap: float) -> int:
@@ -73,16 +85,25 @@ def stride_of(side: int, overlap: float) -> int:
     return max(1, round(side * (1 - overlap)))
 
 
-def _grid_of(weights: Weights) -> Factory:
+def overlapping_grid(request: Request, weights: Weights) -> Method:
+    """The grid that the settings describe; a canvas that fits one tile is left to the model."""
+    wraps = request.settings.wraps_per_axis
+    if max(request.canvas) <= request.side and not any(wraps):
+        return Direct(request.canvas)
+    stride = stride_of(request.side, request.settings.overlap)
+    return OverlappingGrid(request.canvas, request.side, stride, weights, wraps)
+
+
+READS = (Overlap, TileSide, Batch, Wrap)
+
+
+def _register(name: str, weights: Weights) -> None:
     def factory(request: Request) -> Method:
-        if max(request.canvas) <= request.side:
-            return Direct(request.canvas)
-        stride = stride_of(request.side, request.settings.overlap)
-        return OverlappingGrid(request.canvas, request.side, stride, weights)
+        return overlapping_grid(request, weights)
 
-    return factory
+    register(name, reads=READS, seeded=lambda settings: False)(factory)
 
 
-register("MultiDiffusion")(_grid_of(uniform))
-register("Mixture of Diffusers")(_grid_of(gaussian))
-register("Guided Fusion")(_grid_of(guided))
+_register("MultiDiffusion", uniform)
+_register("Mixture of Diffusers", gaussian)
+_register("Guided Fusion", guided)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from lib_instantas.errors import SettingsError
+from lib_instantas.capabilities import Capability
+from lib_instantas.methods.options import NAMES, MethodOptions
+from lib_instantas.options import Options
 from lib_instantas.tiling import Size, TilePlan
-
-if TYPE_CHECKING:
-    # The settings list the registered names, so they import this module.
-    from lib_instantas.settings import Settings
 
 
 class Method(Protocol):
@@ -30,7 +28,7 @@ class Request:
 
     canvas: Size
     native: int
-    settings: Settings
+    settings: MethodOptions
     seed: int = 0
     steps: int = 20
 
@@ -42,44 +40,56 @@ class Request:
 
 Factory = Callable[[Request], Method]
 
-METHODS: dict[str, Factory] = {}
 
-NAMES: list[str] = []
-"""The names of METHODS in the order in which they are offered."""
+@dataclass(frozen=True)
+class Declaration:
+    """All that is known of a method beside its plans: see `register`."""
+
+    make: Factory
+    reads: tuple[type[Options], ...]
+    needs: frozenset[Capability]
+    without: tuple[str, ...]
+    seeded: Callable[[MethodOptions], bool]
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """Names of the settings that it reads."""
+        return frozenset(name for group in self.reads for name in group.__fields__)
 
 
-NEEDS: dict[str, str] = {}
-"""What a method asks of its host beyond evaluating tiles, in words; such a host offers it by the method's name."""
+METHODS: dict[str, Declaration] = {}
 
 
-def register(name: str, needs: str = "") -> Callable[[Factory], Factory]:
+def register(
+    name: str,
+    *,
+    reads: Collection[type[Options]] = (MethodOptions,),
+    needs: Collection[Capability] = (),
+    without: Collection[str] = (),
+    seeded: Callable[[MethodOptions], bool] = lambda settings: True,
+) -> Callable[[Factory], Factory]:
     """Make a factory selectable as `name` in the page, the API and X/Y/Z plots.
 
-    `needs` says in words what the method needs besides its plans; only hosts that offer it run the method.
+    `reads` are the groups of settings that it looks at. `needs` is what a host must be able to do besides evaluating
+    tiles; only hosts that offer it run the method. `without` names settings that must keep their defaults with it.
+    `seeded` says whether, with some settings, plans depend on the picture's seed; left out, they are taken to.
     """
 
     def add(factory: Factory) -> Factory:
         if name in METHODS:
             raise ValueError(f"InstantAS: there is a method {name!r} already")
-        METHODS[name] = factory
+        METHODS[name] = Declaration(factory, tuple(reads), frozenset(needs), tuple(without), seeded)
         NAMES.append(name)
-        if needs:
-            NEEDS[name] = needs
         return factory
 
     return add
 
 
-def check_method(name: str, offered: Collection[str] = ()) -> None:
-    """Raises SettingsError if a method needs more than plans and is not among those that the host offers."""
-    if name in NEEDS and name not in offered:
-        runs_here = ", ".join(one for one in NAMES if one not in NEEDS or one in offered)
-        raise SettingsError(
-            f"method must be one of {runs_here} on this host, got {name!r}: it needs {NEEDS[name]} and runs in the "
-            f"standalone program only (python -m lib_instantas generate)"
-        )
-
-
 def make_method(request: Request) -> Method:
     """The method that the settings name, for one canvas and one picture."""
-    return METHODS[request.settings.method](request)
+    return METHODS[request.settings.method].make(request)
+
+
+def plans_depend_on_seed(settings: MethodOptions) -> bool:
+    """Whether pictures of different seeds have their tiles in different places."""
+    return METHODS[settings.method].seeded(settings)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lib_instantas.methods.direct import Direct
+from lib_instantas.capabilities import Capability
+from lib_instantas.methods.instantas import whole_canvas
+from lib_instantas.methods.options import Reach, TileSide, Wrap
 from lib_instantas.methods.registry import Method, Request, register
+from lib_instantas.tiling import TilePlan
 
 LARGEST_FACTOR = 8.0
 
@@ -40,16 +43,26 @@ class Dilation:
 
 
 @dataclass(frozen=True)
-class Redilated(Direct):
+class Redilated:
     """The canvas as one tile; hosts see to it that the UNet is dilated meanwhile (`redilation.Redilation`)."""
 
+    canvas: Method
     dilation: Dilation
 
+    def plan(self, evaluation: int) -> TilePlan:
+        """The whole canvas, always."""
+        return self.canvas.plan(evaluation)
 
-@register("ScaleCrafter")
+
+@register(
+    "ScaleCrafter",
+    reads=(Reach, TileSide, Wrap),
+    needs=[Capability.CONVOLUTIONS],
+    seeded=lambda settings: False,
+)
 def scalecrafter(request: Request) -> Method:
     """Dilated by the setting, or by the canvas's shorter side over the model's own; 1 or less is `direct`."""
     factor = request.settings.dilation or min(LARGEST_FACTOR, min(request.canvas) / request.side)
     if factor <= 1:
-        return Direct(request.canvas)
-    return Redilated(request.canvas, Dilation(factor, request.settings.dilated_levels, request.steps))
+        return whole_canvas(request)
+    return Redilated(whole_canvas(request), Dilation(factor, request.settings.dilated_levels, request.steps))

@@ -1,0 +1,204 @@
+"""The settings that methods read, each group declared once; a method names the groups that it reads."""
+
+from __future__ import annotations
+
+from lib_instantas.capabilities import Capability
+from lib_instantas.options import Field, Options, validator
+from lib_instantas.style_reference import parse_reference
+from lib_instantas.tiling import LATENT_SCALE
+
+EDGES = ("elastic", "clamp", "ring")
+EDGE_PAIRS = tuple(f"{y}/{x}" for y in EDGES for x in EDGES if y != x)
+
+
+class Names(list[str]):
+    """A list that stays one list where pydantic copies what fields declare: names are added later."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Names:
+        return self
+
+
+NAMES = Names()
+"""The names of all methods in the order in which they are offered; `register` fills it."""
+
+
+class Choice(Options):
+    """Which method makes the picture."""
+
+    method: str = Field(
+        "InstantAS",
+        label="Method",
+        choices=NAMES,
+        help="InstantAS: tiles that do not overlap and move at every step. MultiDiffusion, Mixture of Diffusers and "
+        "Guided Fusion: overlapping tiles, averaged (slower). FSTD: tiles at a random offset; pixels that no tile "
+        "covers keep their last value. ScaleCrafter: the whole picture through convolutions that reach further, so "
+        "that its subject is not repeated. SyncDiffusion and ElasticDiffusion: standalone only, for comparison. "
+        "direct: the whole picture at once.",
+    )
+
+
+class Overlap(Options):
+    """For methods that average tiles."""
+
+    overlap: float = Field(
+        0.5,
+        label="Overlap",
+        ge=0,
+        le=0.95,
+        step=0.025,
+        help="Share of a tile's side that it has in common with the next, for the methods that average tiles.",
+    )
+
+
+class Bridging(Options):
+    """How a grid of tiles moves from one evaluation to the next."""
+
+    gamma: float = Field(
+        0.25,
+        label="Bridging γ",
+        ge=0,
+        le=1,
+        step=0.005,
+        idle_with={"schedule": ("golden", "random")},
+        help="How far a cyclic grid moves at a time, as a share of a tile; on elastic edges, where lines have half of "
+        "that room, half as far. Other schedules ignore it.",
+    )
+    schedule: str = Field(
+        "golden",
+        label="Schedule",
+        choices=("golden", "cyclic", "random"),
+        help="Where the grid moves: golden spreads its places evenly, cyclic moves on by γ (paper), random by seed.",
+    )
+    edges: str = Field(
+        "elastic",
+        label="Edges",
+        choices=(*EDGES, *EDGE_PAIRS),
+        idle_with={"wrap": ("both",)},
+        help="At the picture's border: elastic moves the inner lines only, clamp adds tiles, ring wraps around "
+        "(paper). Two words set the vertical and the horizontal axis apart. An axis that wraps is a ring.",
+    )
+    movement: str = Field(
+        "alternate",
+        label="Movement",
+        choices=("alternate", "together"),
+        help="Where both axes are tiled: one axis at a time (paper), or both at every step.",
+    )
+
+    @property
+    def edges_per_axis(self) -> tuple[str, str]:
+        """What happens at the picture's border on the (vertical, horizontal) axis."""
+        vertical, _, horizontal = self.edges.partition("/")
+        return vertical, horizontal or vertical
+
+
+class Fit(Options):
+    """How tiles share an axis."""
+
+    fit: str = Field(
+        "fitted",
+        label="Tile fit",
+        choices=("fitted", "native"),
+        help="fitted: tiles of 0.75 to 1.25 of the model's size that share the picture evenly; native: the paper's.",
+    )
+
+
+class TileSide(Options):
+    """How large tiles are."""
+
+    tile: int = Field(
+        0,
+        label="Tile size",
+        ge=0,
+        le=4096,
+        step=64,
+        allowed="0 (automatic) or a multiple of 64 up to 4096",
+        help="Side of a tile in pixels; 0: the size the model knows.",
+    )
+
+    @validator("tile")
+    def _whole_latents(cls, value: int) -> int:  # noqa: N805
+        if value and (value < 64 or value % 64):
+            raise ValueError("not a multiple of 64")
+        return value
+
+    def native_side(self, model_side: int) -> int:
+        """Side of a tile, latent pixels: the setting, or the side the model knows."""
+        return self.tile // LATENT_SCALE or model_side
+
+
+class Wrap(Options):
+    """A picture whose opposite borders meet."""
+
+    wrap: str = Field(
+        "off",
+        label="Wrap",
+        choices=("off", "horizontal", "vertical", "both"),
+        needs=Capability.KNOWN_VAE,
+        help="Opposite edges of the picture meet: horizontal for 360-degree panoramas, both for textures.",
+    )
+
+    @property
+    def wraps_per_axis(self) -> tuple[bool, bool]:
+        """Whether the picture is closed on itself on the (vertical, horizontal) axis."""
+        return self.wrap in ("vertical", "both"), self.wrap in ("horizontal", "both")
+
+
+class Reach(Options):
+    """How far convolutions reach."""
+
+    dilation: float = Field(
+        0.0,
+        label="Dilation",
+        ge=0,
+        le=8,
+        step=0.25,
+        help="ScaleCrafter: how many times as far convolutions reach; 0: the picture's shorter side over the model's.",
+    )
+    dilated_levels: int = Field(
+        1,
+        label="Dilated levels",
+        ge=1,
+        le=3,
+        step=1,
+        help="ScaleCrafter: how many of the UNet's levels, the deepest first. More move larger things (paper: 1).",
+    )
+
+
+class StyleOptions(Options):
+    """What the noise that tiles begin with resembles."""
+
+    style_alignment: float = Field(
+        0.0,
+        label="Style alignment α",
+        ge=0,
+        le=1,
+        step=0.05,
+        needs=Capability.NOISE,
+        help="Turns the noise each tile begins with towards one reference: zones of unrelated colour become alike, 1 "
+        "repeats the same tile (0.4 in its paper). First pass only; 0: off.",
+    )
+    style_reference: str = Field(
+        "",
+        label="Style reference",
+        allowed="empty, a seed, or a picture as a data URL (data:image/png;base64,...; png, jpeg or webp)",
+        idle_with={"style_alignment": (0,)},
+        help="What tiles are aligned with: empty: noise of the picture's seed; a number: of that seed; or a picture as "
+        "a data URL.",
+    )
+
+    @validator("style_reference")
+    def _readable_reference(cls, value: str) -> str:  # noqa: N805
+        parse_reference(value)
+        return value.strip()
+
+
+class Batch(Options):
+    """How many tiles a model is asked about at once."""
+
+    tile_batch: int = Field(
+        0, label="Tiles at once", ge=0, le=64, step=1, help="Tiles in one UNet call; 0: as many as are good."
+    )
+
+
+class MethodOptions(Reach, Wrap, StyleOptions, Batch, TileSide, Fit, Bridging, Overlap, Choice):
+    """All settings that methods read, and those of the noise that their tiles begin with."""
