@@ -25,9 +25,9 @@ from benchmarks.report import result as report
 from benchmarks.vae_models import REAL_CHANNELS, random_autoencoder
 from lib_instantas.tiling import Size
 from lib_instantas.vae import Options, tiled
-from lib_instantas.vae.field import grid
-from lib_instantas.vae.network import decoder_passes
-from lib_instantas.vae.run import output_sizes, tile_elements
+from lib_instantas.vae.maps import grid
+from lib_instantas.vae.network import decoder_layers
+from lib_instantas.vae.passes import output_sizes, tile_elements
 
 ROUNDS = 5
 NEIGHBOURS = 8
@@ -65,11 +65,11 @@ def _over_neighbours(power: Tensor, index: int) -> float:
 
 
 def pitches(decoder: torch.nn.Module, latent: Size, tile: int) -> list[Size]:
-    """The sizes of the tiles of every pass, in image pixels."""
-    passes = decoder_passes(decoder)
-    sizes = output_sizes(passes, latent)
-    elements = tile_elements(passes, sizes, tile)
-    first = [grid(size, max(1, elements // step.width))[0].size for step, size in zip(passes, sizes, strict=True)]
+    """The sizes of the tiles of every layer, in image pixels."""
+    layers = decoder_layers(decoder)
+    sizes = output_sizes(layers, latent)
+    elements = tile_elements(layers, latent, tile)
+    first = [grid(size, max(1, elements // layer.width))[0].size for layer, size in zip(layers, sizes, strict=True)]
     full = sizes[-1]
     return sorted({(h * full[0] // s[0], w * full[1] // s[1]) for (h, w), s in zip(first, sizes, strict=True)})
 

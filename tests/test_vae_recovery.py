@@ -51,7 +51,7 @@ def out_of_memory(y: Tensor) -> Tensor:
 def check(coder: TiledCoder, x: Tensor, expected: Tensor, tolerance: float) -> Recovery:
     seen: list[tuple[int, int]] = []
     options = Options(tile=64, progress=lambda *now: seen.append(now))
-    coder = TiledCoder(coder.passes, options)
+    coder = TiledCoder(coder.layers, options)
     result = coder(x)
     assert float((result.float() - expected).abs().mean()) < tolerance
     assert seen[-1][0] == seen[-1][1]

@@ -1,12 +1,23 @@
 """Tiled encoding and decoding with a KL autoencoder whose result is that of the untiled one.
 
-Between two GroupNorms everything is local, so a stage is computed tile by tile with a halo of one pixel; at each norm
-the statistics of all tiles are merged (ScaleCrafter, appendix A.3); attention goes over the whole map in blocks.
+Convolve by tile, share the norm's statistics: between two GroupNorms everything is local, so a layer is computed tile
+by tile with a halo of one pixel; at each norm the statistics of all tiles are merged (ScaleCrafter, appendix A.3);
+attention goes over the whole map in blocks.
+
+    network.py   which layers an encoder or decoder has, read from its module tree
+    layers.py    the kinds of layers, and what a tile of each reads and becomes: a new kind goes here
+    norm.py      the statistics of all tiles
+    maps.py      the maps between the layers, kept in pieces
+    passes.py    one layer after another, one tile after another; NaN and lack of memory; what memory is needed
+    fast.py      the fast mode: many layers in one sweep
+    coder.py     the stand-ins for an autoencoder's encoder and decoder
+    options.py   what the caller chooses and is told
 """
 
+from lib_instantas.vae.coder import TiledCoder, replaced_forward, tiled, tiled_decoder, tiled_encoder
 from lib_instantas.vae.network import UnsupportedAutoencoder
 from lib_instantas.vae.options import Interrupted, Options, Recovery
-from lib_instantas.vae.tiled import TiledCoder, replaced_forward, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.passes import output_sizes, untiled_bytes
 
 __all__ = [
     "Interrupted",
@@ -14,8 +25,10 @@ __all__ = [
     "Recovery",
     "TiledCoder",
     "UnsupportedAutoencoder",
+    "output_sizes",
     "replaced_forward",
     "tiled",
     "tiled_decoder",
     "tiled_encoder",
+    "untiled_bytes",
 ]

@@ -1,4 +1,4 @@
-"""Reads the module tree of a KL autoencoder's encoder or decoder as a list of passes.
+"""Reads the module tree of a KL autoencoder's encoder or decoder as a list of layers.
 
 Two layouts are known by their attributes alone: ldm / sgm (`mid.block_1`, `up[i].block`) and diffusers
 (`mid_block.resnets`, `up_blocks[i].resnets`). Neither library is imported.
@@ -7,11 +7,12 @@ Two layouts are known by their attributes alone: ldm / sgm (`mid.block_1`, `up[i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any, NoReturn
 
 from torch import nn
 
-from lib_instantas.vae.passes import Attention, Convolution, Pass, Scale
+from lib_instantas.vae.layers import DOWN, UP, Attention, Convolution, Layer
 
 
 class UnsupportedAutoencoder(ValueError):  # noqa: N818 - it is a property of the model
@@ -25,17 +26,17 @@ def _refuse(module: nn.Module, reason: str) -> NoReturn:
     )
 
 
-def decoder_passes(decoder: nn.Module) -> list[Pass]:
-    """The passes of a decoder: latent map in, picture out. Raises UnsupportedAutoencoder."""
+def decoder_layers(decoder: nn.Module) -> list[Layer]:
+    """The layers of a decoder: latent map in, picture out. Raises UnsupportedAutoencoder."""
     return _read(decoder, _ldm_up if _is_ldm(decoder, "up") else _diffusers_up)
 
 
-def encoder_passes(encoder: nn.Module) -> list[Pass]:
-    """The passes of an encoder: picture in, latent moments out. Raises UnsupportedAutoencoder."""
+def encoder_layers(encoder: nn.Module) -> list[Layer]:
+    """The layers of an encoder: picture in, latent moments out. Raises UnsupportedAutoencoder."""
     return _read(encoder, _ldm_down if _is_ldm(encoder, "down") else _diffusers_down)
 
 
-def _read(coder: nn.Module, layout: Any) -> list[Pass]:
+def _read(coder: nn.Module, layout: Any) -> list[Layer]:
     try:
         return list(layout(coder))
     except AttributeError as missing:
@@ -49,7 +50,7 @@ def _is_ldm(coder: nn.Module, levels: str) -> bool:
     return hasattr(coder, "mid") and hasattr(coder, levels)
 
 
-def _ldm_up(decoder: Any) -> Iterator[Pass]:
+def _ldm_up(decoder: Any) -> Iterator[Layer]:
     if getattr(decoder, "give_pre_end", False):
         _refuse(decoder, "returns its features instead of the picture (give_pre_end)")
     yield _entry(decoder)
@@ -57,36 +58,36 @@ def _ldm_up(decoder: Any) -> Iterator[Pass]:
     for level in reversed(range(len(decoder.up))):
         yield from _ldm_level(decoder.up[level], f"up.{level}")
         if level != 0:
-            yield _resampling(decoder.up[level].upsample, f"up.{level}.upsample", Scale.UP)
+            yield _resampling(decoder.up[level].upsample, f"up.{level}.upsample", UP)
     yield _exit(decoder, decoder.norm_out, nn.functional.silu)
     if getattr(decoder, "tanh_out", False):
         _refuse(decoder, "ends in a tanh")
 
 
-def _ldm_down(encoder: Any) -> Iterator[Pass]:
+def _ldm_down(encoder: Any) -> Iterator[Layer]:
     yield _entry(encoder)
     for level in range(len(encoder.down)):
         yield from _ldm_level(encoder.down[level], f"down.{level}")
         if level != len(encoder.down) - 1:
-            yield _resampling(encoder.down[level].downsample, f"down.{level}.downsample", Scale.DOWN)
+            yield _resampling(encoder.down[level].downsample, f"down.{level}.downsample", DOWN)
     yield from _ldm_middle(encoder)
     yield _exit(encoder, encoder.norm_out, nn.functional.silu)
 
 
-def _ldm_middle(coder: Any) -> Iterator[Pass]:
+def _ldm_middle(coder: Any) -> Iterator[Layer]:
     yield from _residual(coder.mid.block_1, "mid.block_1")
     yield from _ldm_attention(coder.mid.attn_1, "mid.attn_1")
     yield from _residual(coder.mid.block_2, "mid.block_2")
 
 
-def _ldm_level(level: Any, name: str) -> Iterator[Pass]:
+def _ldm_level(level: Any, name: str) -> Iterator[Layer]:
     for index, block in enumerate(level.block):
         yield from _residual(block, f"{name}.block.{index}")
         if len(level.attn) > 0:
             yield from _ldm_attention(level.attn[index], f"{name}.attn.{index}")
 
 
-def _ldm_attention(attention: Any, name: str) -> Iterator[Pass]:
+def _ldm_attention(attention: Any, name: str) -> Iterator[Layer]:
     if isinstance(attention, nn.Identity):
         return
     yield Attention(
@@ -100,27 +101,27 @@ def _ldm_attention(attention: Any, name: str) -> Iterator[Pass]:
     )
 
 
-def _diffusers_up(decoder: Any) -> Iterator[Pass]:
+def _diffusers_up(decoder: Any) -> Iterator[Layer]:
     yield _entry(decoder)
     yield from _diffusers_middle(decoder.mid_block)
     for index, block in enumerate(decoder.up_blocks):
         yield from _diffusers_level(block, f"up_blocks.{index}")
         for upsampler in block.upsamplers or ():
-            yield _resampling(upsampler, f"up_blocks.{index}.upsamplers.0", Scale.UP)
+            yield _resampling(upsampler, f"up_blocks.{index}.upsamplers.0", UP)
     yield _exit(decoder, decoder.conv_norm_out, decoder.conv_act)
 
 
-def _diffusers_down(encoder: Any) -> Iterator[Pass]:
+def _diffusers_down(encoder: Any) -> Iterator[Layer]:
     yield _entry(encoder)
     for index, block in enumerate(encoder.down_blocks):
         yield from _diffusers_level(block, f"down_blocks.{index}")
         for downsampler in block.downsamplers or ():
-            yield _resampling(downsampler, f"down_blocks.{index}.downsamplers.0", Scale.DOWN)
+            yield _resampling(downsampler, f"down_blocks.{index}.downsamplers.0", DOWN)
     yield from _diffusers_middle(encoder.mid_block)
     yield _exit(encoder, encoder.conv_norm_out, encoder.conv_act)
 
 
-def _diffusers_middle(middle: Any) -> Iterator[Pass]:
+def _diffusers_middle(middle: Any) -> Iterator[Layer]:
     yield from _residual(middle.resnets[0], "mid_block.resnets.0")
     for index, (attention, block) in enumerate(zip(middle.attentions, middle.resnets[1:], strict=True)):
         if attention is not None:
@@ -128,7 +129,7 @@ def _diffusers_middle(middle: Any) -> Iterator[Pass]:
         yield from _residual(block, f"mid_block.resnets.{index + 1}")
 
 
-def _diffusers_level(level: Any, name: str) -> Iterator[Pass]:
+def _diffusers_level(level: Any, name: str) -> Iterator[Layer]:
     attentions: Sequence[Any] = getattr(level, "attentions", None) or [None] * len(level.resnets)
     for index, (block, attention) in enumerate(zip(level.resnets, attentions, strict=True)):
         yield from _residual(block, f"{name}.resnets.{index}")
@@ -136,7 +137,7 @@ def _diffusers_level(level: Any, name: str) -> Iterator[Pass]:
             yield _diffusers_attention(attention, f"{name}.attentions.{index}")
 
 
-def _diffusers_attention(attention: Any, name: str) -> Pass:
+def _diffusers_attention(attention: Any, name: str) -> Layer:
     return Attention(
         name=name,
         norm=_group_norm(attention.group_norm),
@@ -151,52 +152,61 @@ def _diffusers_attention(attention: Any, name: str) -> Pass:
     )
 
 
-def _entry(coder: Any) -> Pass:
-    return Convolution("conv_in", coder.conv_in, coder.conv_in.out_channels)
+def _entry(coder: Any) -> Layer:
+    return Convolution(name="conv_in", module=coder.conv_in, channels=coder.conv_in.out_channels)
 
 
-def _exit(coder: Any, norm: Any, activation: Any) -> Pass:
-    return Convolution("conv_out", coder.conv_out, coder.conv_out.out_channels, _group_norm(norm), activation)
+def _exit(coder: Any, norm: Any, activation: Any) -> Layer:
+    return Convolution(
+        name="conv_out",
+        module=coder.conv_out,
+        channels=coder.conv_out.out_channels,
+        norm=_group_norm(norm),
+        activation=activation,
+    )
 
 
-def _residual(block: Any, name: str) -> Iterator[Pass]:
-    """A residual block is two passes, one per norm; the shortcut is taken in the first and added in the second."""
+def _residual(block: Any, name: str) -> Iterator[Layer]:
+    """A residual block is two layers, one per norm; the shortcut is taken in the first and added in the second."""
     if getattr(block, "upsample", None) is not None or getattr(block, "downsample", None) is not None:
         _refuse(block, "changes the size of the map inside a residual block")
     activation = getattr(block, "nonlinearity", nn.functional.silu)
-    shortcut = getattr(block, "conv_shortcut", None)
-    if shortcut is None or isinstance(shortcut, bool):
-        shortcut = getattr(block, "nin_shortcut", None)
     yield Convolution(
-        f"{name}.conv1",
-        block.conv1,
-        block.conv1.out_channels,
-        _group_norm(block.norm1),
-        activation,
-        branch="input" if shortcut is None else shortcut,
+        name=f"{name}.conv1",
+        module=block.conv1,
+        channels=block.conv1.out_channels,
+        norm=_group_norm(block.norm1),
+        activation=activation,
+        branch=_shortcut(block) or "input",
     )
     yield Convolution(
-        f"{name}.conv2",
-        block.conv2,
-        block.conv2.out_channels,
-        _group_norm(block.norm2),
-        activation,
+        name=f"{name}.conv2",
+        module=block.conv2,
+        channels=block.conv2.out_channels,
+        norm=_group_norm(block.norm2),
+        activation=activation,
         join=True,
         divisor=getattr(block, "output_scale_factor", 1.0),
     )
 
 
-def _resampling(layer: Any, name: str, scale: Scale) -> Pass:
+def _shortcut(block: Any) -> nn.Module | None:
+    """The layer on the path around the block, where the number of channels changes."""
+    names = ("conv_shortcut", "nin_shortcut")
+    return next((found for name in names if isinstance(found := getattr(block, name, None), nn.Module)), None)
+
+
+def _resampling(layer: Any, name: str, scale: Fraction) -> Layer:
     convolution = getattr(layer, "conv", None)
     if not isinstance(convolution, nn.Conv2d):
         _refuse(layer, f"resamples without a convolution at {name}")
-    if scale is Scale.DOWN and (convolution.stride, convolution.padding, convolution.kernel_size) != (
+    if scale == DOWN and (convolution.stride, convolution.padding, convolution.kernel_size) != (
         (2, 2),
         (0, 0),
         (3, 3),
     ):
         _refuse(layer, f"resamples at {name} with another geometry than a 3x3 kernel at stride 2, padded on one side")
-    return Convolution(name, layer, convolution.out_channels, scale=scale)
+    return Convolution(name=name, module=layer, channels=convolution.out_channels, scale=scale)
 
 
 def _group_norm(norm: nn.Module) -> nn.GroupNorm:

@@ -1,9 +1,14 @@
-"""What a caller of the tiled autoencoder can choose, and what it is told."""
+"""What a caller of the tiled autoencoder can choose and is told, and what one call makes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import torch
+
+Axes = tuple[bool, bool]
+"""(vertical, horizontal)."""
 
 SMALLEST_TILE, LARGEST_TILE = 64, 4096
 MODES = ("exact", "fast")
@@ -18,15 +23,15 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 class Options:
     """How an autoencoder is tiled.
 
-    `tile` is the side, in image pixels, of a tile at the picture's resolution; coarser stages take tiles of the same
-    memory. `wrap` closes the (vertical, horizontal) axis to a ring. `store` is where the stages between two passes
+    `tile` is the side, in image pixels, of a tile at the picture's resolution; coarser maps take tiles of the same
+    memory. `wrap` closes the (vertical, horizontal) axis to a ring. `store` is where the maps between two layers
     are kept: on the device, in main memory, or wherever they fit. `progress` is told (work done, total work), and the
     last call has both equal; `interrupted` is asked between tiles.
     """
 
     tile: int = 512
     mode: str = "exact"
-    wrap: tuple[bool, bool] = (False, False)
+    wrap: Axes = (False, False)
     store: str = "auto"
     progress: Callable[[int, int], None] = lambda done, total: None
     interrupted: Callable[[], bool] = lambda: False
@@ -55,3 +60,35 @@ class Recovery:
             (self.unresolved, "NaN or Inf even in float32"),
         ]
         return ", ".join(f"{count} {'tile' if count == 1 else 'tiles'} {what}" for count, what in parts if count)
+
+
+@dataclass
+class Workspace:
+    """What all layers of one call share.
+
+    They compute on `device`. Their maps are kept on `store` in `dtype`, where that holds the values. A tile may have
+    so many `elements` for now. `done` and `total` are multiplications.
+    """
+
+    device: torch.device
+    store: torch.device
+    dtype: torch.dtype
+    wrap: Axes
+    elements: int
+    options: Options
+    recovery: Recovery
+    total: int
+    done: int = 0
+
+    def advance(self, work: int) -> None:
+        """Tell the caller that one more tile is done."""
+        self.done += work
+        self.options.progress(self.done, self.total)
+
+    def make_room(self) -> None:
+        """Go on with half as much at once, and keep the maps elsewhere."""
+        self.recovery.halved += 1
+        self.elements = max(self.elements // 2, 1)
+        self.store = torch.device("cpu")
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -28,12 +28,12 @@ from lib_instantas.vae import (
     Options,
     TiledCoder,
     UnsupportedAutoencoder,
+    output_sizes,
     replaced_forward,
     tiled_decoder,
     tiled_encoder,
+    untiled_bytes,
 )
-from lib_instantas.vae.estimate import untiled_bytes
-from lib_instantas.vae.run import output_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class _Coder:
             return self._nothing(x)
         with _progress_bar(f"VAE {self.name}") as progress:
             asked_before = _asked_to_stop()
-            run = TiledCoder(self.tiled.passes, self._options(progress, lambda: _asked_to_stop() > asked_before))
+            run = TiledCoder(self.tiled.layers, self._options(progress, lambda: _asked_to_stop() > asked_before))
             try:
                 result = run(x)
             except Interrupted:
@@ -141,8 +141,8 @@ class _Coder:
         settings = self.vae.settings
         if settings.vae != "auto" or any(settings.wraps_per_axis):
             return True
-        itemsize = next(self.tiled.passes[0].layers[0].parameters()).element_size()
-        needed = x.shape[0] * untiled_bytes(self.tiled.passes, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
+        itemsize = next(self.tiled.layers[0].modules[0].parameters()).element_size()
+        needed = x.shape[0] * untiled_bytes(self.tiled.layers, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
         free = free_bytes(devices.device)
         return free is not None and needed > SHARE_OF_FREE_MEMORY * free
 
@@ -152,8 +152,8 @@ class _Coder:
 
     def _nothing(self, x: Tensor) -> Tensor:
         """A map of the right size for a host that is about to stop anyway."""
-        size = output_sizes(self.tiled.passes, (x.shape[-2], x.shape[-1]))[-1]
-        return x.new_zeros((x.shape[0], self.tiled.passes[-1].channels, *size))
+        size = output_sizes(self.tiled.layers, (x.shape[-2], x.shape[-1]))[-1]
+        return x.new_zeros((x.shape[0], self.tiled.layers[-1].channels, *size))
 
 
 def _coder_of(model: Any) -> _Coder | None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lib_instantas.vae.network import decoder_passes, encoder_passes
+from lib_instantas.vae.fast import with_sweep
+from lib_instantas.vae.layers import Layer
+from lib_instantas.vae.network import decoder_layers, encoder_layers
 from lib_instantas.vae.options import Options, Recovery
-from lib_instantas.vae.passes import Pass
-from lib_instantas.vae.run import Run
-
-logger = logging.getLogger(__name__)
+from lib_instantas.vae.passes import run, tile_elements, workspace
 
 
 class TiledCoder:
@@ -24,8 +22,8 @@ class TiledCoder:
     `recovery` sums up what went wrong and was put right.
     """
 
-    def __init__(self, passes: list[Pass], options: Options) -> None:
-        self.passes = passes
+    def __init__(self, layers: Sequence[Layer], options: Options) -> None:
+        self.layers = layers
         self.options = options
         self.recovery = Recovery()
 
@@ -34,17 +32,20 @@ class TiledCoder:
         """Encode a picture `[B, 3, H, W]` to moments, or decode a latent map `[B, C, h, w]` to a picture."""
         if any(value is not None for value in (*unused, *options.values())):
             raise ValueError(f"InstantAS: tiled VAE takes the map only, got also {[*unused, *options]}")
-        return Run(self.passes, x, self.options, self.recovery)()
+        size = (x.shape[-2], x.shape[-1])
+        elements = tile_elements(self.layers, size, self.options.tile)
+        layers = with_sweep(self.layers, size) if self.options.mode == "fast" else self.layers
+        return run(layers, x, workspace(layers, x, self.options, self.recovery, elements))
 
 
 def tiled_decoder(decoder: nn.Module, options: Options | None = None) -> TiledCoder:
     """The decoder of a KL autoencoder as a function that works in tiles. Raises UnsupportedAutoencoder."""
-    return TiledCoder(decoder_passes(decoder), options or Options())
+    return TiledCoder(decoder_layers(decoder), options or Options())
 
 
 def tiled_encoder(encoder: nn.Module, options: Options | None = None) -> TiledCoder:
     """The encoder of a KL autoencoder as a function that works in tiles. Raises UnsupportedAutoencoder."""
-    return TiledCoder(encoder_passes(encoder), options or Options())
+    return TiledCoder(encoder_layers(encoder), options or Options())
 
 
 @contextmanager

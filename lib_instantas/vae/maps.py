@@ -1,4 +1,4 @@
-"""Activation maps that are kept in pieces: what the passes of a tiled autoencoder read from and write to."""
+"""Activation maps that are kept in pieces: what the layers of a tiled autoencoder read from and write to."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ import torch
 from torch import Tensor
 
 from lib_instantas.tiling import Size
-from lib_instantas.vae.precision import wider
-
-Axes = tuple[bool, bool]  # (vertical, horizontal)
+from lib_instantas.vae.norm import Moments, wider
 
 
 @dataclass(frozen=True)
 class Box:
-    """A half-open rectangle of stage pixels; on a wrapped axis it may reach over the border of its map."""
+    """A half-open rectangle of map pixels; on a wrapped axis it may reach over the border of its map."""
 
     top: int
     left: int
@@ -78,18 +76,20 @@ def _even_cuts(length: int, count: int) -> list[tuple[int, int]]:
 
 
 @dataclass
-class Field:
+class Map:
     """A map `[batch, channels, *size]` kept as pieces, each freed after its last reader.
 
-    Pieces may differ in dtype (one that overflows half precision is kept in float32) and in device.
+    Pieces may differ in dtype (one that overflows half precision is kept in float32) and in device. `moments` are
+    those of the pieces, for the norm that follows, if one does.
     """
 
     size: Size
     pieces: dict[Box, Tensor] = field(default_factory=dict)
+    moments: list[Moments] = field(default_factory=list)
     readers: Counter[Box] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, tensor: Tensor) -> Field:
+    def of(cls, tensor: Tensor) -> Map:
         """A map of one piece."""
         size = (tensor.shape[-2], tensor.shape[-1])
         return cls(size, {whole(size): tensor})
@@ -98,6 +98,16 @@ class Field:
     def batch(self) -> int:
         """Number of pictures."""
         return next(iter(self.pieces.values())).shape[0]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return next(iter(self.pieces.values())).shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The widest of the pieces."""
+        return reduce(wider, (piece.dtype for piece in self.pieces.values()))
 
     def reserve(self, windows: Iterable[Box]) -> None:
         """Announce who is going to read; each of these windows must later be given to `release` once."""
@@ -123,36 +133,38 @@ class Field:
             target.of(result).copy_(part)
         return result
 
+    def keeps(self, tensor: Tensor) -> bool:
+        """Whether a tensor that was read is a piece itself, not a copy."""
+        return any(tensor is piece for piece in self.pieces.values())
+
     def _touched(self, window: Box) -> list[Box]:
-        rows = [(start, stop) for start, stop, _ in _unwrapped(window.top, window.bottom, self.size[0])]
-        columns = [(start, stop) for start, stop, _ in _unwrapped(window.left, window.right, self.size[1])]
+        rows = list(_unwrapped(window.top, window.bottom, self.size[0]))
+        columns = list(_unwrapped(window.left, window.right, self.size[1]))
         return [
             box
             for box in self.pieces
-            if any(box.top < stop and start < box.bottom for start, stop in rows)
-            and any(box.left < stop and start < box.right for start, stop in columns)
+            if any(box.top < stop and start < box.bottom for start, stop, _ in rows)
+            and any(box.left < stop and start < box.right for start, stop, _ in columns)
         ]
 
     def _parts(self, window: Box) -> Iterator[tuple[Tensor, Box]]:
         """What the pieces hold of the window, and where in the window that lies."""
         for box in self._touched(window):
-            for rows in _overlaps(window.top, window.bottom, self.size[0], box.top, box.bottom):
-                for columns in _overlaps(window.left, window.right, self.size[1], box.left, box.right):
-                    source = Box(rows[0], columns[0], rows[1], columns[1])
-                    target = Box(rows[2], columns[2], rows[2] + source.size[0], columns[2] + source.size[1])
+            for top, bottom, y in _overlaps(window.top, window.bottom, self.size[0], box.top, box.bottom):
+                for left, right, x in _overlaps(window.left, window.right, self.size[1], box.left, box.right):
+                    source = Box(top, left, bottom, right)
+                    target = Box(y, x, y + source.size[0], x + source.size[1])
                     yield source.of(self.pieces[box], (box.top, box.left)), target
 
 
-def _unwrapped(start: int, stop: int, length: int) -> list[tuple[int, int, int]]:
+def _unwrapped(start: int, stop: int, length: int) -> Iterator[tuple[int, int, int]]:
     """[start, stop) cut where it crosses a border: (start, stop) inside [0, length), and its place in the result."""
-    spans = []
     position = start
     while position < stop:
         inside = position % length
         step = min(stop - position, length - inside)
-        spans.append((inside, inside + step, position - start))
+        yield inside, inside + step, position - start
         position += step
-    return spans
 
 
 def _overlaps(start: int, stop: int, length: int, low: int, high: int) -> Iterator[tuple[int, int, int]]:
@@ -161,3 +173,11 @@ def _overlaps(start: int, stop: int, length: int, low: int, high: int) -> Iterat
         begin, end = max(first, low), min(last, high)
         if begin < end:
             yield begin, end, target + begin - first
+
+
+@dataclass
+class Paths:
+    """What lies between two layers: the main path and, inside a residual block, the path around it."""
+
+    main: Map
+    skip: Map | None = None

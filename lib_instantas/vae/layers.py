@@ -1,0 +1,274 @@
+"""The layers an autoencoder is made of, each computed tile by tile: what a tile reads, and what it becomes.
+
+A layer here is what lies between two GroupNorms. Modules are called through their own `forward`, never through their
+weights: other parts may have patched it (LoRA).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lib_instantas.tiling import Size
+from lib_instantas.vae.maps import Box, Paths, grid, whole
+from lib_instantas.vae.norm import SharedNorm, sum_in_float, wider
+from lib_instantas.vae.options import Axes, Workspace
+
+logger = logging.getLogger(__name__)
+
+SAME, UP, DOWN = Fraction(1), Fraction(2), Fraction(1, 2)
+"""How the side of a map changes: output pixels per input pixel."""
+
+CPU_QUERIES = 8192
+"""Queries at a time on a CPU: PyTorch's kernel there never holds their scores, and is slow with few of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What a pass asks of a layer; a new kind answers `modules` and `tile`, and what is not as written here.
+
+    `channels` are those of its output. `norm` comes first of all, with the statistics of the whole map. `branch` says
+    what the path around a residual block becomes here: the input as it is, or the input through a module. `join` adds
+    that path to the output, which is divided by `divisor`.
+    """
+
+    name: str
+    channels: int
+    norm: nn.GroupNorm | None = None
+    branch: Literal["input"] | nn.Module | None = None
+    join: bool = False
+    divisor: float = 1.0
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The modules that hold weights, the norm apart."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """Values per pixel that a tile has in memory beside its input."""
+        return self.channels
+
+    def work(self, size: Size) -> int:
+        """Multiplications for `size` pixels of output."""
+        return size[0] * size[1] * sum(weight.numel() for module in self.modules for weight in module.parameters())
+
+    def out_size(self, size: Size) -> Size:
+        """The size of the map it writes."""
+        return size
+
+    def window(self, keep: Box, size: Size, wrap: Axes) -> Box:
+        """What it must read of a map of `size` to compute `keep` of its output."""
+        return keep
+
+    def prepare(self, before: Paths, work: Workspace) -> Any:
+        """What is known only when the whole map before it is: handed to every `tile`."""
+        return None if self.norm is None else SharedNorm.of(self.norm, before.main.moments, work.device)
+
+    def tile(
+        self, keep: Box, before: Paths, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The part `keep` of the main path and, where a branch begins, of the path around.
+
+        In `dtype` if given, else in that of what it reads.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution(Layer):
+    """[norm, activation,] module [, + skip]."""
+
+    module: nn.Module
+    activation: Callable[[Tensor], Tensor] | None = None
+    scale: Fraction = SAME
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The convolution, and the shortcut that begins at it."""
+        return [self.module, self.branch] if isinstance(self.branch, nn.Module) else [self.module]
+
+    def out_size(self, size: Size) -> Size:
+        """The size of the map it writes."""
+        return int(size[0] * self.scale), int(size[1] * self.scale)
+
+    def wrapped(self, wrap: Axes) -> Axes:
+        """The axes on which this layer is closed to a ring: as asked for, or as the module's own padding already is.
+
+        The down-sampling of these networks pads with zeros beside the convolution, whatever that one's padding mode.
+        """
+        if self.scale != DOWN and any(_is_circular(module) for module in self.modules):
+            return True, True
+        return wrap
+
+    def window(self, keep: Box, size: Size, wrap: Axes) -> Box:
+        """The tile with its halo."""
+        wrap = self.wrapped(wrap)
+        top, bottom = self._span(keep.top, keep.bottom, size[0], wrap[0])
+        left, right = self._span(keep.left, keep.right, size[1], wrap[1])
+        return Box(top, left, bottom, right)
+
+    def _span(self, start: int, stop: int, length: int, wrap: bool) -> tuple[int, int]:
+        if self.scale == DOWN:
+            # A 3-wide kernel at stride 2 that is padded on its right only: no halo on the left.
+            start, stop = 2 * start, 2 * stop + 1
+        else:
+            halo = max(_halo(module) for module in self.modules)
+            if self.scale == UP:
+                start, stop, halo = start // 2, -(-stop // 2), -(-halo // 2)
+            start, stop = start - halo, stop + halo
+        return (start, stop) if wrap else (max(start, 0), min(stop, length))
+
+    def tile(
+        self, keep: Box, before: Paths, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The tile, from its window of the main path and, where a residual block ends, the same tile of the other."""
+        window = self.window(keep, before.main.size, work.wrap)
+        x = before.main.read(window).to(work.device, dtype)
+        with in_precision(self.modules, x.dtype), _no_autocast_if(dtype is not None, work.device):
+            skip = self._cut(self.branch(x), window, keep) if isinstance(self.branch, nn.Module) else None
+            if prepared is not None:
+                x = prepared(x, in_place=not before.main.keeps(x))
+            if self.activation is not None:
+                x = _activated(self.activation, x)
+            y = self._cut(self.module(x), window, keep)
+            if self.join and before.skip is not None:
+                y = y + before.skip.read(keep).to(y.device)
+            return (y if self.divisor == 1 else y / self.divisor), skip
+
+    def _cut(self, y: Tensor, window: Box, keep: Box) -> Tensor:
+        """The part `keep` of what a module made of `window`."""
+        return keep.of(y, (int(window.top * self.scale), int(window.left * self.scale)))
+
+
+class _Known(NamedTuple):
+    """What attention knows of the whole map; keys and values `[batch, heads, pixels, channels / heads]`, unordered."""
+
+    norm: SharedNorm
+    keys: Tensor
+    values: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention(Layer):
+    """Self-attention over the whole map with its norm and its residual: queries go by blocks, all keys are there."""
+
+    query: nn.Module
+    key: nn.Module
+    value: nn.Module
+    output: nn.Module
+    heads: int = 1
+    residual: bool = True
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The four projections."""
+        return [self.query, self.key, self.value, self.output]
+
+    @property
+    def width(self) -> int:
+        """Queries, attended values, and what is made of them."""
+        return 4 * self.channels
+
+    def prepare(self, before: Paths, work: Workspace) -> _Known:
+        """The norm, and the keys and values of all pixels; in float32 where they are not finite otherwise."""
+        norm = super().prepare(before, work)
+        dtype = before.main.dtype
+        known = self._project_all(before, norm, work, dtype)
+        if not all(bool(torch.isfinite(sum_in_float(part))) for part in known[1:]):
+            logger.warning("InstantAS: NaN or Inf in VAE %s, keys and values: redone in float32", self.name)
+            work.recovery.redone += 1
+            known = self._project_all(before, norm, work, torch.float32)
+        return known
+
+    def _project_all(self, before: Paths, norm: SharedNorm, work: Workspace, dtype: torch.dtype) -> _Known:
+        area = whole(before.main.size).area
+        shape = (before.main.batch, self.heads, area, self.channels // self.heads)
+        keys, values = (torch.empty(shape, dtype=dtype, device=work.device) for _ in range(2))
+        start = 0
+        with in_precision(self.modules, dtype):
+            for box in grid(before.main.size, max(1, work.elements // self.width)):
+                x = norm(before.main.read(box).to(work.device, dtype))
+                keys.narrow(2, start, box.area).copy_(self._tokens(self.key, x))
+                values.narrow(2, start, box.area).copy_(self._tokens(self.value, x))
+                start += box.area
+        return _Known(norm, keys, values)
+
+    def tile(
+        self, keep: Box, before: Paths, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The tile's queries against all keys."""
+        norm, keys, values = prepared
+        piece = before.main.read(keep)
+        dtype = dtype or wider(piece.dtype, keys.dtype)
+        x = piece.to(work.device, dtype)
+        with in_precision(self.modules, dtype), _no_autocast_if(dtype != piece.dtype, work.device):
+            queries = self._tokens(self.query, norm(x))
+            y = self._map(self._attended(queries, keys.to(dtype), values.to(dtype), work), x.shape[-2:])
+            return ((x + y) if self.residual else y) / self.divisor, None
+
+    def _attended(self, queries: Tensor, keys: Tensor, values: Tensor, work: Workspace) -> Tensor:
+        """A block of queries at a time against all keys."""
+        block = max(CPU_QUERIES if work.device.type == "cpu" else 1, work.elements // keys.shape[2])
+        # PyTorch's CPU kernel that keeps no scores takes channels that lie side by side only, else it keeps them all.
+        parts = queries.contiguous().split(block, dim=2)
+        return torch.cat([nn.functional.scaled_dot_product_attention(part, keys, values) for part in parts], dim=2)
+
+    def _tokens(self, module: nn.Module, x: Tensor) -> Tensor:
+        """A projection of a map `[batch, channels, h, w]` as `[batch, heads, h * w, channels / heads]`."""
+        linear = isinstance(module, nn.Linear)
+        y = module(x.flatten(2).transpose(1, 2)) if linear else module(x).flatten(2).transpose(1, 2)
+        return y.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _map(self, attended: Tensor, size: torch.Size) -> Tensor:
+        """The last projection, back as a map."""
+        y = attended.transpose(1, 2).flatten(2)
+        if isinstance(self.output, nn.Linear):
+            return self.output(y).transpose(1, 2).unflatten(-1, size)
+        return self.output(y.transpose(1, 2).unflatten(-1, size))
+
+
+@contextmanager
+def in_precision(modules: Iterable[nn.Module], dtype: torch.dtype) -> Iterator[None]:
+    """Run modules whose weights are of another dtype in `dtype`; afterwards every weight is the tensor it was."""
+    weights = [p for module in modules for p in module.parameters() if p.dtype.is_floating_point and p.dtype != dtype]
+    originals = [weight.data for weight in weights]
+    try:
+        for weight, original in zip(weights, originals, strict=True):
+            weight.data = original.to(dtype)
+        yield
+    finally:
+        for weight, original in zip(weights, originals, strict=True):
+            weight.data = original
+
+
+def _no_autocast_if(precise: bool, device: torch.device) -> AbstractContextManager[object]:
+    """No automatic mixed precision where a dtype was asked for."""
+    return torch.autocast(device.type, enabled=False) if precise else nullcontext()
+
+
+def _activated(activation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The activation of a tensor that nobody needs afterwards."""
+    if activation is nn.functional.silu or isinstance(activation, nn.SiLU):
+        return nn.functional.silu(x, inplace=True)
+    return activation(x)
+
+
+def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
+    return [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+
+
+def _is_circular(module: nn.Module) -> bool:
+    """Whether it is closed to a ring: the WebUI's Tiling checkbox sets `padding_mode` on every convolution."""
+    return any(part.padding_mode == "circular" for part in _convolutions(module))
+
+
+def _halo(module: nn.Module) -> int:
+    return max((part.kernel_size[0] // 2 * part.dilation[0] for part in _convolutions(module)), default=0)
