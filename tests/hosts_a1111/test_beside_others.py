@@ -15,12 +15,11 @@ from modules.processing import create_infotext, process_images
 from torch import nn
 
 from lib_instantas.denoiser import ModelCall
+from lib_instantas.hosts.a1111 import neighbours
 from lib_instantas.hosts.a1111.parts import SamplingPass
-from lib_instantas.hosts.a1111.parts import dilation as dilation_part
 from lib_instantas.hosts.a1111.parts.padding import padding_as_trained
-from lib_instantas.hosts.a1111.parts.regions import regional_prompts
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
-from lib_instantas.settings import Settings, SettingsError, parse_settings
+from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.tiling import Segment, Span, Tile, TilePlan
 
 ON = {"enabled": True}
@@ -83,17 +82,14 @@ def test_hypertile_is_refused_by_name(make: Any, monkeypatch: pytest.MonkeyPatch
     process_images(make({"enabled": True, "method": "direct"}))
 
 
-def test_a_replaced_unet_cannot_have_regions(monkeypatch: pytest.MonkeyPatch) -> None:
-    import lib_instantas.hosts.a1111.parts as parts
-
-    monkeypatch.setattr(parts, "sd_unet", SimpleNamespace(current_unet=object()))
+def test_a_replaced_unet_cannot_have_regions(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "sd_unet", SimpleNamespace(get_unet_option=lambda: "[TRT] a model"))
     left = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a fox"}
-    work = SamplingPass(SimpleNamespace(), parse_settings({"regions": [left]}), (8, 8), 8, (0,))
     with pytest.raises(SettingsError, match="regions must be empty while the setting SD Unet"):
-        regional_prompts(work)
-    crafted = SamplingPass(SimpleNamespace(), Settings(method="ScaleCrafter"), (16, 16), 8, (0,))
+        process_images(make({"enabled": True, "regions": [left]}))
     with pytest.raises(SettingsError, match="ScaleCrafter while the setting SD Unet"):
-        dilation_part.dilated_convolutions(crafted)
+        process_images(make({"enabled": True, "method": "ScaleCrafter"}))
+    process_images(make(ON))
 
 
 # The host's Tiling checkbox
@@ -136,7 +132,7 @@ def test_inside_a_tile_convolutions_pad_as_they_were_trained() -> None:
 @pytest.mark.parametrize("size", [{"width": 509}, {"height": 251}])
 def test_a_wrapped_picture_is_not_cropped_where_its_borders_meet(make: Any, size: dict[str, int]) -> None:
     name, length = next(iter(size.items()))
-    with pytest.raises(SettingsError, match=f"{name} must be a multiple of 8 where the picture wraps.*{length}"):
+    with pytest.raises(SettingsError, match=f"{name} must be a multiple of 8 with wrap both, got {length}"):
         process_images(make({"enabled": True, "wrap": "both", **size}))
     other = "horizontal" if name == "height" else "vertical"
     process_images(make({"enabled": True, "wrap": other, **size}, steps=1))
@@ -196,3 +192,8 @@ def test_settings_without_the_switch_are_said_to_be_off(make: Any) -> None:
 def test_two_objects_of_settings_are_one_too_many() -> None:
     with pytest.raises(SettingsError, match="args must hold one object of named settings"):
         parse_arguments([{"enabled": True}, {"gamma": 7}])
+
+
+def test_what_has_no_effect_is_said(make: Any) -> None:
+    infotext = process_images(make({"enabled": True, "schedule": "random", "gamma": 0.5})).infotexts[0]
+    assert done(infotext).endswith("24 UNet evaluations, gamma has no effect with schedule random")

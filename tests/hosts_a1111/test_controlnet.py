@@ -47,7 +47,7 @@ def tile(top: int, left: int, side: int = 8) -> Tile:
 
 
 def call(*tiles: Tile, rows: int = 2, shift: tuple[int, int] = (0, 0)) -> ModelCall:
-    return ModelCall(TilePlan(CANVAS, tiles, shift), tiles, rows)
+    return ModelCall(TilePlan(CANVAS, tiles, shift, closed=(shift[0] != 0, shift[1] != 0)), tiles, rows)
 
 
 def part_for(unit: Unit, hires: bool = False) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from modules import sd_models, sd_samplers, sd_samplers_timesteps, shared
 
+from lib_instantas.agreement import without_effect
 from lib_instantas.hosts.a1111.native import SD1, native_side
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
 from lib_instantas.hosts.a1111.sizes import Output, size_warnings
@@ -103,7 +104,8 @@ def _pass(name: str, size: tuple[int, int], sampler: str, steps: int) -> Planned
 def forecast(settings: Settings, passes: list[PlannedPass], native: int, output: Output | None = None) -> str:
     """One line for the passes of a generation with a model of `native` latent pixels a side."""
     lines = [f"{work.name}{_describe(settings, work, native)}" for work in passes]
-    text = "; ".join([*lines, *(size_warnings(passes[-1].size, output or Output()) if passes else ())])
+    warnings = size_warnings(passes[-1].size, output or Output()) if passes else ()
+    text = "; ".join([*lines, *without_effect(settings), *warnings])
     return text if settings.enabled else f"Off. Switched on: {text}"
 
 

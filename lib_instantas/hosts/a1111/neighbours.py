@@ -12,12 +12,17 @@ from modules import shared
 
 from lib_instantas.settings import Settings, SettingsError
 
+try:
+    from modules import sd_unet
+except ImportError:
+    sd_unet = None  # Some hosts know no other UNets than the model's own.
+
 
 def check_neighbours(p: Any, settings: Settings) -> None:
     """Raises SettingsError if something else is switched on for this generation that tiles cannot be combined with."""
     if settings.method == "direct":
         return
-    clashes = [*_extensions(p), *_host_options()]
+    clashes = [*_extensions(p), *_host_options(), *_replaced_unet(settings)]
     if clashes:
         raise SettingsError("; ".join(clashes))
 
@@ -42,6 +47,16 @@ def _argument(p: Any, title: str, index: int) -> Any:
             values = p.script_args[script.args_from : script.args_to]
             return values[index] if index < len(values) else None
     return None
+
+
+def _replaced_unet(settings: Settings) -> Iterator[str]:
+    """The host's setting SD Unet lets TensorRT or OneDiff answer, whose layers nobody can reach."""
+    if sd_unet is None or sd_unet.get_unet_option() is None:
+        return
+    if settings.region_setup.active:
+        yield "regions must be empty while the setting SD Unet replaces the model's own UNet; set it to None"
+    if settings.method == "ScaleCrafter":
+        yield "method must not be ScaleCrafter while the setting SD Unet replaces the model's own UNet; set it to None"
 
 
 def _host_options() -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from lib_instantas.agreement import without_effect
 from lib_instantas.infotext import KEY, to_text
 from lib_instantas.methods import Dilation
 from lib_instantas.settings import Settings
@@ -71,7 +72,8 @@ class Report:
         """In words what was done, or why nothing was."""
         count = len(self.settings.region_setup.active)
         regions = [f"{count} region{'s' * (count > 1)}"] if count else []
-        return ", ".join([self._tiles_done, *regions, *(f"{name} {text}" for name, text in self.notes.items())])
+        notes = [f"{name} {text}" for name, text in self.notes.items()]
+        return ", ".join([self._tiles_done, *regions, *notes, *without_effect(self.settings)])
 
     @property
     def _tiles_done(self) -> str:

@@ -20,12 +20,9 @@ from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.hosts.a1111.parts import SamplingPass, parts_for
 from lib_instantas.hosts.a1111.report import FIRST_PASS, HIRES_PASS, PassReport, Report
 from lib_instantas.hosts.a1111.samplers import family
-from lib_instantas.methods import Direct, Method, Redilated, make_method
+from lib_instantas.methods import Direct, Method, Redilated, make_method, plans_depend_on_seed
 
 logger = logging.getLogger(__name__)
-
-LOOK_AHEAD = 4
-"""Evaluations after which plans that have been alike are taken to stay alike."""
 
 
 class TiledSampling:
@@ -36,11 +33,11 @@ class TiledSampling:
 
     def __init__(self, work: SamplingPass, report: Report, evaluation: int = 0) -> None:
         self.work = work
-        methods = [method_for(work, seed) for seed in work.seeds]
+        methods = methods_for(work)
         self.method = methods[0]
         self.parts = parts_for(work)
         self.report = _begin_report(work, self.method, report, evaluation)
-        self.denoisers = [self._denoiser(method, evaluation) for method in _without_repetition(methods)]
+        self.denoisers = [self._denoiser(method, evaluation) for method in methods]
 
     def _denoiser(self, method: Method, evaluation: int) -> TiledDenoiser:
         around = [part.around for part in self.parts]
@@ -124,6 +121,12 @@ def _seeds_of(p: Any) -> tuple[int, ...]:
     return tuple(int(seed) for seed in getattr(p, "seeds", None) or getattr(p, "all_seeds", None) or [0])
 
 
+def methods_for(work: SamplingPass) -> list[Method]:
+    """One method where all pictures have their tiles in the same places, else one for each picture of the batch."""
+    seeds = work.seeds if plans_depend_on_seed(work.settings) else work.seeds[:1]
+    return [method_for(work, seed) for seed in seeds]
+
+
 def method_for(work: SamplingPass, seed: int) -> Method:
     """The method that the settings name, for this pass and the picture with this seed.
 
@@ -134,17 +137,6 @@ def method_for(work: SamplingPass, seed: int) -> Method:
     closed_by_tiles = any(work.settings.wraps_per_axis) and not getattr(work.p, "tiling", False)
     fits_one_tile = len(method.plan(0).tiles) == 1 and not closed_by_tiles
     return Direct(work.canvas) if fits_one_tile and not isinstance(method, Redilated) else method
-
-
-def _without_repetition(methods: list[Method]) -> list[Method]:
-    """One method where all pictures have their tiles in the same places, else one for each picture."""
-    first, *others = [[_places(method, evaluation) for evaluation in range(LOOK_AHEAD)] for method in methods]
-    return methods[:1] if all(places == first for places in others) else methods
-
-
-def _places(method: Method, evaluation: int) -> Any:
-    plan = method.plan(evaluation)
-    return plan.tiles, plan.shift
 
 
 def _begin_report(work: SamplingPass, method: Method, report: Report, evaluation: int) -> PassReport:

@@ -9,9 +9,11 @@ from typing import Any
 
 from modules import scripts
 
+from lib_instantas.agreement import check
 from lib_instantas.hosts.a1111.generation import begin, end, generation_of, stop
 from lib_instantas.hosts.a1111.live_line import output_here
 from lib_instantas.hosts.a1111.neighbours import check_neighbours
+from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.panel import Panel
 from lib_instantas.hosts.a1111.parts.regions import check_region_prompts
 from lib_instantas.hosts.a1111.report import erase
@@ -20,7 +22,6 @@ from lib_instantas.hosts.a1111.settings_page import parse_arguments
 from lib_instantas.hosts.a1111.sizes import (
     SIZE_KEY,
     apply_own_size,
-    check_wrapped_size,
     cropped,
     exact_size,
     final_size,
@@ -28,9 +29,8 @@ from lib_instantas.hosts.a1111.sizes import (
     size_warnings,
     slack_of,
 )
-from lib_instantas.hosts.a1111.style import align_noise, check_style_alignment
+from lib_instantas.hosts.a1111.style import align_noise
 from lib_instantas.infotext import KEY, to_text
-from lib_instantas.methods import check_method
 from lib_instantas.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
@@ -129,12 +129,10 @@ class InstantASScript(scripts.Script):
         if (reason := refusal()) is not None:
             raise SettingsError(reason)
         settings = _closed_where_tileable(p, settings)
-        check_method(settings.method)
         check_neighbours(p, settings)
         check_region_prompts(settings)
-        check_style_alignment(settings)
         apply_own_size(p, settings)
-        check_wrapped_size(p, settings)
+        check(settings, offer_of_model(), exact_size(p, settings))
         _warn_of_size(p, settings)
         report = begin(p, settings).report
         report.parameters = own_size_text(p, settings)

@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 from modules import shared
 
-from lib_instantas.methods import NEEDS
+from lib_instantas.agreement import choices_of
+from lib_instantas.hosts.a1111.offers import offer_of_host
 from lib_instantas.settings import Settings, SettingsError, kind, names, option, parse_settings
 
 SECTION = ("instantas", "InstantAS")
@@ -53,7 +54,7 @@ def is_free_text(name: str) -> bool:
 
 def choices_here(name: str) -> list[str]:
     """What a setting can be on this host: methods that it cannot run are not offered."""
-    return [choice for choice in option(name).field_info.extra["choices"] if choice not in NEEDS]
+    return choices_of(name, offer_of_host())
 
 
 def _label(name: str) -> str:

@@ -49,18 +49,6 @@ def own_size_text(p: Any, settings: Settings) -> dict[str, str]:
     return {SIZE_KEY: f"{exact[0]}x{exact[1]}"}
 
 
-def check_wrapped_size(p: Any, settings: Settings) -> None:
-    """Raises SettingsError where the borders of a wrapped picture could not meet, because it would be cropped."""
-    if (exact := exact_size(p, settings)) is None:
-        return
-    for name, length, wraps in zip(("height", "width"), exact, settings.wraps_per_axis, strict=True):
-        if wraps and length % LATENT_SCALE:
-            raise SettingsError(
-                f"{name} must be a multiple of {LATENT_SCALE} where the picture wraps, or cropping would part the "
-                f"borders that are to meet, got {length}"
-            )
-
-
 def _pastes_into_original(p: Any) -> bool:
     return bool(getattr(p, "inpaint_full_res", False) and getattr(p, "image_mask", None))
 

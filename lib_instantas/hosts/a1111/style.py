@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 import torch
-from modules import scripts, sd_samplers_common, shared
+from modules import sd_samplers_common, shared
 from PIL.Image import Image
 from torch import Tensor
 
@@ -15,20 +15,11 @@ from lib_instantas.hosts.a1111.generation import raiser
 from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.methods import Request
 from lib_instantas.noise import diffused, reference_noise, style_alignment
-from lib_instantas.settings import Settings, SettingsError
+from lib_instantas.settings import Settings
 from lib_instantas.style_reference import parse_reference, picture_values, reference_text
 from lib_instantas.tiling import LATENT_SCALE, Size
 
 logger = logging.getLogger(__name__)
-
-
-def check_style_alignment(settings: Settings) -> None:
-    """Raises SettingsError if alignment is wanted of a host that does not hand out the initial noise."""
-    if settings.style_alignment and not hasattr(scripts.Script, "process_before_every_sampling"):
-        raise SettingsError(
-            f"style_alignment must be 0 on this host, which hands no script the noise before sampling "
-            f"(process_before_every_sampling), got {settings.style_alignment:g}"
-        )
 
 
 def align_noise(p: Any, noise: Tensor, settings: Settings) -> None:

@@ -16,11 +16,6 @@ from lib_instantas.methods import Request
 from lib_instantas.settings import Settings
 from lib_instantas.tiling import Size
 
-try:
-    from modules import sd_unet
-except ImportError:
-    sd_unet = None  # Some hosts know no other UNets than the model's own.
-
 
 @dataclass(frozen=True)
 class SamplingPass:
@@ -49,11 +44,6 @@ class SamplingPass:
     def is_continued_by(self, other: SamplingPass) -> bool:
         """Whether an evaluation of the other pass can go on with what was prepared for this one."""
         return self.unet is other.unet and (self.canvas, self.seeds) == (other.canvas, other.seeds)
-
-
-def replaced_unet() -> Any:
-    """What the host's setting SD Unet runs instead of the model's own (TensorRT, OneDiff); None as a rule."""
-    return getattr(sd_unet, "current_unet", None)
 
 
 class Part:

@@ -6,23 +6,15 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from lib_instantas.denoiser import ModelCall
-from lib_instantas.hosts.a1111.parts import Part, SamplingPass, replaced_unet
+from lib_instantas.hosts.a1111.parts import Part, SamplingPass
 from lib_instantas.methods import Redilated, make_method
 from lib_instantas.redilation import Redilation
-from lib_instantas.settings import SettingsError
 
 
 def dilated_convolutions(work: SamplingPass) -> Part | None:
-    """The part for a run whose method is ScaleCrafter and whose canvas is larger than what the model knows.
-
-    Raises SettingsError where the host runs the UNet outside PyTorch, or it is of another kind.
-    """
+    """The part for a run whose method is ScaleCrafter and whose canvas is larger than what the model knows."""
     method = make_method(work.request(work.seeds[0]))
-    if not isinstance(method, Redilated):
-        return None
-    if replaced_unet() is not None:
-        raise SettingsError("method must not be ScaleCrafter while the setting SD Unet replaces the model's own UNet")
-    return DilatedConvolutions(Redilation(work.unet, method.dilation))
+    return DilatedConvolutions(Redilation(work.unet, method.dilation)) if isinstance(method, Redilated) else None
 
 
 class DilatedConvolutions(Part):

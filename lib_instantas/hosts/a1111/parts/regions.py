@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lib_instantas.attention import RegionalAttention, has_cross_attention
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import ModelCall
-from lib_instantas.hosts.a1111.parts import Part, SamplingPass, replaced_unet
+from lib_instantas.hosts.a1111.parts import Part, SamplingPass
 from lib_instantas.hosts.a1111.parts.controlnet import units_of
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.settings import Settings, SettingsError
@@ -43,11 +43,7 @@ def check_region_prompts(settings: Settings) -> None:
 def regional_prompts(work: SamplingPass) -> Part | None:
     """The part for a run whose settings have active regions."""
     setup = _on_the_canvas(work)
-    if not setup.active:
-        return None
-    if replaced_unet() is not None:
-        raise SettingsError("regions must be empty while the setting SD Unet replaces the model's own UNet")
-    return RegionalPrompts(work, setup)
+    return RegionalPrompts(work, setup) if setup.active else None
 
 
 def _on_the_canvas(work: SamplingPass) -> RegionSetup:

@@ -1,0 +1,34 @@
+"""What this host can do, by its features, and what the model that is loaded in it can."""
+
+from __future__ import annotations
+
+from modules import scripts
+
+from lib_instantas.agreement import Offer
+from lib_instantas.attention import has_cross_attention
+from lib_instantas.capabilities import Capability
+from lib_instantas.hosts.a1111.samplers import family
+
+LAYOUTS = ("input_blocks", "down_blocks")
+"""One of these lists of blocks tells a UNet, in which convolutions can be spread."""
+
+
+def offer_of_host() -> Offer:
+    """What the host can do with a model that allows everything: for the panel, and before a model is loaded."""
+    offer = {Capability.ANY_SHAPE, Capability.REGIONS, Capability.CONVOLUTIONS, Capability.KNOWN_VAE}
+    if hasattr(scripts.Script, "process_before_every_sampling"):
+        offer.add(Capability.NOISE)
+    return frozenset(offer)
+
+
+def offer_of_model() -> Offer:
+    """What the host can do with the model that is loaded now.
+
+    A transformer (SD 3, Flux) has no attention to the prompt apart from that to the picture, and no convolutions.
+    """
+    unet, offer = family().unet, offer_of_host()
+    if not has_cross_attention(unet):
+        offer -= {Capability.REGIONS}
+    if not any(hasattr(unet, name) for name in LAYOUTS):
+        offer -= {Capability.CONVOLUTIONS}
+    return offer
