@@ -1,4 +1,7 @@
+import io
+
 import pytest
+from PIL import Image, ImageChops
 from playwright.sync_api import expect
 
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -57,6 +60,60 @@ def test_the_theme_of_the_page_is_followed(new_surface):
         return sum(int(part) for part in color.removeprefix("rgb(").removesuffix(")").split(","))
 
     assert darkness("dark") < 200 < 600 < darkness("light")
+
+
+THEMES = {
+    "the WebUI's": "--block-background-fill: transparent",
+    "see-through": "--block-background-fill: transparent; --background-fill-primary: rgba(127, 127, 127, 0.2)",
+    "a gradient": "--background-fill-primary: linear-gradient(red, blue)",
+}
+
+
+ROUNDING = 2
+"""Of 255: what two pictures of the same text differ by."""
+
+
+def dress(surface, fills):
+    """Another theme's colours."""
+    surface.page.add_style_tag(content=f":root, .dark, body {{ {fills.replace(';', ' !important;')} !important; }}")
+
+
+def inside(panel, corner=8):
+    """The pixels of a panel without its round corners."""
+    picture = Image.open(io.BytesIO(panel.screenshot(animations="disabled")))
+    return picture.crop((corner, corner, picture.width - corner, picture.height - corner)).convert("RGB")
+
+
+def alpha(locator):
+    color = locator.evaluate("node => getComputedStyle(node).backgroundColor")
+    parts = color[color.index("(") + 1 : -1].split(",")
+    return float(parts[3]) if len(parts) == 4 else 1.0
+
+
+@pytest.mark.parametrize("fills", THEMES.values(), ids=THEMES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_shines_through_a_menu(new_surface, theme, fills):
+    surface = new_surface(color_scheme=theme)
+    dress(surface, fills)
+    for name in ("Picture", "Presets", "File"):
+        surface.open_menu(name)
+        panel = surface.page.locator(".ias-menu-panel:visible")
+        assert alpha(panel) == 1
+        shown = []
+        for below in ("red", "blue"):
+            surface.page.evaluate(f"document.querySelector('.ias-work').style.background = '{below}'")
+            shown.append(inside(panel))
+        assert max(high for _, high in ImageChops.difference(*shown).getextrema()) <= ROUNDING
+        surface.page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_lists_and_messages_are_opaque_too(new_surface, theme):
+    surface = new_surface(color_scheme=theme)
+    dress(surface, THEMES["see-through"])
+    surface.page.evaluate("instantasEditor.app.say('hello')")
+    for part in (".ias-notice", ".ias-panel-head select", ".ias-panel-head option"):
+        assert alpha(surface.page.locator(part).first) == 1
 
 
 def test_a_finger_draws_a_box_and_moves_it(new_surface):
