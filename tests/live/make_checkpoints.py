@@ -7,6 +7,7 @@ MODELS_DIR holds `NAME.yaml` files; a `NAME.safetensors` is written beside each.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import forge_networks
 from open_clip_architecture import register_architecture
 
 
@@ -48,12 +50,19 @@ def randomise(model: torch.nn.Module) -> None:
             parameter[half:] = -30.0 if parameter.dim() == 1 else 0.0
 
 
-def write_checkpoint(config: Path, seed: int) -> None:
-    """Write `NAME.safetensors` for one `NAME.yaml`."""
+def build(config: Path, webui: Path) -> torch.nn.Module:
+    """The networks of one `NAME.yaml`, from the classes that the WebUI has."""
+    if importlib.util.find_spec("ldm") is None:
+        return forge_networks.build(OmegaConf.to_container(OmegaConf.load(config)), webui)
     from ldm.util import instantiate_from_config
 
+    return instantiate_from_config(OmegaConf.load(config).model)
+
+
+def write_checkpoint(config: Path, webui: Path, seed: int) -> None:
+    """Write `NAME.safetensors` for one `NAME.yaml`."""
     torch.manual_seed(seed)
-    model = instantiate_from_config(OmegaConf.load(config).model)
+    model = build(config, webui)
     randomise(model)
     weights = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
     save_file(weights, str(config.with_suffix(".safetensors")))
@@ -66,7 +75,7 @@ def main(webui: Path, models: Path, text_encoder: Path) -> None:
     register_architecture()
     offline_text_encoders(text_encoder)
     for seed, config in enumerate(sorted(models.glob("*.yaml"))):
-        write_checkpoint(config, seed)
+        write_checkpoint(config, webui, seed)
 
 
 if __name__ == "__main__":

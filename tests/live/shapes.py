@@ -15,6 +15,9 @@ TEXT_WIDTH = 32
 NATIVE = 16
 """Side in latent pixels that the SD 1- and SD 2-shaped models say they know: 128 image pixels."""
 
+SIZE_WIDTH = 256
+"""Width of each of SDXL's six size embeddings: the real one, which some hosts count on."""
+
 OPEN_CLIP_ARCHITECTURE = "instantas-tiny"
 
 
@@ -82,7 +85,7 @@ def latent_diffusion(
 
 def _size_embedder(key: str) -> Config:
     target = "sgm.modules.encoders.modules.ConcatTimestepEmbedderND"
-    return {"is_trainable": False, "input_key": key, "target": target, "params": {"outdim": 16}}
+    return {"is_trainable": False, "input_key": key, "target": target, "params": {"outdim": SIZE_WIDTH}}
 
 
 def _sdxl_conditioner(text_encoder: Path) -> Config:
@@ -108,7 +111,7 @@ def sdxl(text_encoder: Path) -> Config:
     network["params"] |= {
         "context_dim": 2 * TEXT_WIDTH,
         "num_classes": "sequential",
-        "adm_in_channels": TEXT_WIDTH + 96,
+        "adm_in_channels": TEXT_WIDTH + 6 * SIZE_WIDTH,
     }
     params: Config = {"scale_factor": 0.13025, "disable_first_stage_autocast": True}
     params["denoiser_config"] = {"target": f"{parts}.denoiser.DiscreteDenoiser", "params": denoiser}

@@ -122,7 +122,8 @@ class WebUI:
 
     def _command(self) -> list[str]:
         flags = "--skip-prepare-environment --skip-torch-cuda-test --skip-python-version-check --skip-install --api"
-        flags += " --use-cpu all --no-download-sd-model --no-hashing"
+        flags += " --no-download-sd-model --no-hashing"
+        flags += " --always-cpu" if (home() / "modules_forge").is_dir() else " --use-cpu all"
         paths = ["--data-dir", self.data, "--ckpt-dir", self.models, "--ckpt", self.models / "sd1.safetensors"]
         network = ["--port", self.port, "--api-auth", ":".join(CREDENTIALS)]
         return [python_of(home()), "launch.py", *flags.split(), *self.flags, *map(str, [*paths, *network])]

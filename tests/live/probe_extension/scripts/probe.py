@@ -28,6 +28,7 @@ from modules import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from known_shapes import teach_shapes_of
 from open_clip_architecture import register_architecture
 
 WATCHED_MODULES = (
@@ -35,6 +36,20 @@ WATCHED_MODULES = (
     *(sd_samplers_cfg_denoiser, sd_samplers_common, sd_samplers_kdiffusion, sd_samplers_timesteps),
     *(k_diffusion.external, k_diffusion.sampling, torch.nn.functional),
 )
+
+
+def unet() -> torch.nn.Module:
+    """The network that is asked, wherever the host keeps it."""
+    patched = getattr(shared.sd_model, "forge_objects", None)
+    return (patched.unet.model if patched else shared.sd_model.model).diffusion_model
+
+
+def networks() -> dict[str, torch.nn.Module]:
+    """Everything of the loaded model that has layers, by a name of its own."""
+    patched = getattr(shared.sd_model, "forge_objects", None)
+    if patched is None:
+        return {"model": shared.sd_model}
+    return {"unet": patched.unet.model, "vae": patched.vae.first_stage_model, "clip": patched.clip.cond_stage_model}
 
 
 class UNetWatch:
@@ -56,7 +71,7 @@ class UNetWatch:
     def start(self, at: int, action: str) -> None:
         self.stop()
         self.sizes, self.hints, self.at, self.action = [], [], at, action
-        self.handle = shared.sd_model.model.diffusion_model.register_forward_pre_hook(self)
+        self.handle = unet().register_forward_pre_hook(self)
 
     def stop(self) -> None:
         if self.handle is not None:
@@ -90,11 +105,12 @@ def host_attributes() -> dict[str, Any]:
                 found |= {f"{module.__name__}.{name}.{key}": item for key, item in vars(value).items()}
     for kind in (torch.Tensor, torch.nn.Module, torch.nn.Linear, torch.nn.Conv2d, torch.nn.GroupNorm):
         found |= {f"{kind.__name__}.{key}": item for key, item in vars(kind).items()}
-    for path, layer in shared.sd_model.named_modules():
-        for name, value in vars(layer).items():
-            found[f"model.{path}.{name}"] = value
-            if isinstance(value, dict) and name.startswith("_"):
-                found |= {f"model.{path}.{name}[{key}]": item for key, item in value.items()}
+    for part, network in networks().items():
+        for path, layer in network.named_modules(prefix=part):
+            for name, value in vars(layer).items():
+                found[f"{path}.{name}"] = value
+                if isinstance(value, dict) and name.startswith("_"):
+                    found |= {f"{path}.{name}[{key}]": item for key, item in value.items()}
     return found
 
 
@@ -158,5 +174,7 @@ def add_routes(_: Any, app: FastAPI) -> None:
 
 
 register_architecture()
+if shared.cmd_opts.ckpt_dir:
+    teach_shapes_of(Path(shared.cmd_opts.ckpt_dir))
 script_callbacks.on_app_started(add_routes)
 script_callbacks.on_cfg_after_cfg(keep_prediction)
