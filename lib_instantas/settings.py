@@ -127,9 +127,47 @@ class VAEOptions(Options):
     )
 
 
+class ComposeOptions(Options):
+    """Two stages: a small picture of the whole, then tiles over it enlarged (Any-Size-Diffusion)."""
+
+    compose: bool = Field(
+        False,
+        label="Compose first",
+        help="Make the picture small first, at the size the model knows, so that it is one picture; then enlarge it "
+        "and let the tiles add detail. Also faster for large pictures.",
+    )
+    compose_strength: float = Field(
+        0.5,
+        label="Compose: strength",
+        ge=0.05,
+        le=1,
+        step=0.05,
+        idle_with={"compose": (False,)},
+        help="How much of the enlarged picture the tiles may change, as in img2img: less keeps it, more adds detail.",
+    )
+    compose_guidance: float = Field(
+        0.0,
+        label="Compose: CFG scale of the tiles",
+        ge=0,
+        le=30,
+        step=0.5,
+        idle_with={"compose": (False,)},
+        help="CFG scale of the second stage: lower keeps tiles from adding the prompt's subject again; 0: as in the "
+        "first.",
+    )
+    compose_upscaler: str = Field(
+        "Lanczos",
+        label="Compose: upscaler",
+        allowed="the name of an upscaler of the host",
+        idle_with={"compose": (False,)},
+        help="What enlarges the first picture.",
+    )
+
+
 class Settings(
     # What is named last comes first in the page and in positional arguments; MethodOptions only adds its name.
     MethodOptions,
+    ComposeOptions,
     Reach,
     Wrap,
     VAEOptions,

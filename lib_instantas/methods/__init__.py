@@ -44,7 +44,7 @@ NEEDS = {
 """For the WebUI host until it asks `lib_instantas.agreement`."""
 
 
-register("direct", reads=(Wrap,), seeded=lambda settings: False)(whole_canvas)
+register("direct", reads=(Wrap,), without=["compose"], seeded=lambda settings: False)(whole_canvas)
 
 __all__ = [
     "METHODS",

@@ -58,6 +58,7 @@ class Redilated:
     "ScaleCrafter",
     reads=(Reach, TileSide, Wrap),
     needs=[Capability.CONVOLUTIONS],
+    without=["compose"],
     seeded=lambda settings: False,
 )
 def scalecrafter(request: Request) -> Method:

@@ -1,4 +1,4 @@
-"""The networks of a `NAME.yaml` from the classes of a host without `ldm` (Forge): the same names of weights, the same shapes."""
+"""The networks of a `NAME.yaml` from the classes of a host without `ldm` (Forge): weights of the same names."""
 
 from __future__ import annotations
 

@@ -8,13 +8,16 @@ therefore samples itself; giving the object its class back undoes all of it. No 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from lib_instantas.hosts.a1111.composing import Composition, without_hires_entries
 from lib_instantas.hosts.a1111.report import Report
+from lib_instantas.hosts.a1111.sizes import exact_size
 from lib_instantas.hosts.a1111.vae import TiledVAE
 from lib_instantas.settings import Settings
+from lib_instantas.tiling import Size
 
 if TYPE_CHECKING:
     from lib_instantas.hosts.a1111.sampling import TiledSampling
@@ -38,18 +41,36 @@ class Generation:
         self.settings = settings
         self.report = Report(settings)
         self.vae = TiledVAE(settings, self.report)
+        self.composition: Composition | None = None
         self.sampling: TiledSampling | None = None
         self._depth = 0
 
+    def exact_size(self, p: Any) -> Size | None:
+        """(height, width) in image pixels that the finished picture has to have; None where the host's own is right."""
+        return exact_size(p, self.settings) if self.composition is None else self.composition.finished
+
+    def write_report(self, p: Any) -> None:
+        """Put what is known now into the metadata of `p`."""
+        if self.composition is not None:
+            without_hires_entries(p.extra_generation_params)
+        self.report.write(p)
+
     def work(self, p: Any, name: str, method: Callable[..., Any]) -> Any:
         """Call one of the host's METHODS of `p` inside the generation; `sample` may answer with finished pictures."""
-        with self._at_work(p):
+        with self._at_work(p), self._guided(p, name):
             result = method()
             return self.vae.decoded(result) if name == "sample" else result
 
+    def _guided(self, p: Any, name: str) -> AbstractContextManager[None]:
+        """The second stage has a CFG scale of its own; Forge knows one for hires passes, other hosts do not."""
+        scale = self.settings.compose_guidance
+        if self.composition is None or name != "sample_hr_pass" or not scale or hasattr(p, "hr_cfg"):
+            return nullcontext()
+        return _changed(p, "cfg_scale", scale)
+
     @contextmanager
     def _at_work(self, p: Any) -> Iterator[None]:
-        self.report.write(p)
+        self.write_report(p)
         self._depth += 1
         try:
             with self.vae.hooked():
@@ -58,7 +79,17 @@ class Generation:
             self._depth -= 1
             if self._depth == 0:
                 self.sampling = None
-            self.report.write(p)
+            self.write_report(p)
+
+
+@contextmanager
+def _changed(p: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(p, name)
+    setattr(p, name, value)
+    try:
+        yield
+    finally:
+        setattr(p, name, before)
 
 
 def generation_of(p: Any) -> Generation | None:
@@ -89,8 +120,12 @@ def end(p: Any) -> None:
         standing = vars(p).get(name)
         if isinstance(standing, _Inside):
             setattr(p, name, standing.own)
-    if ATTRIBUTE in vars(type(p)):
-        p.__class__ = type(p).__base__
+    generation = generation_of(p)
+    if generation is None:
+        return
+    if generation.composition is not None:
+        generation.composition.undo(p)
+    p.__class__ = type(p).__base__
 
 
 def _class_for(kind: type, generation: Generation) -> type:

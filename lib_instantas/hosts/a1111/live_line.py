@@ -9,6 +9,7 @@ from typing import Any
 from modules import sd_models, sd_samplers, sd_samplers_timesteps, shared
 
 from lib_instantas.agreement import without_effect
+from lib_instantas.composition import first_size, second_steps
 from lib_instantas.hosts.a1111.native import SD1, native_side
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
 from lib_instantas.hosts.a1111.sizes import Output, size_warnings
@@ -38,13 +39,15 @@ MANY_TILES = 2_000
 class PlannedPass:
     """One sampling run: `size` is (height, width) in image pixels, `evaluations` how often the sampler asks.
 
-    Some samplers ask a few times more or less than their steps say: then `exact` is false.
+    Some samplers ask a few times more or less than their steps say: then `exact` is false. One that `composes` makes
+    the first of two stages, without tiles.
     """
 
     name: str
     size: Size
     evaluations: int
     exact: bool = True
+    composes: bool = False
 
 
 def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
@@ -55,7 +58,7 @@ def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
         return str(error)
     model = sd_models.model_data.sd_model
     native = SD1 if model is None else native_side(model)
-    return forecast(settings, passes_of(settings, controls), native, output_here())
+    return forecast(settings, passes_of(settings, controls, native), native, output_here())
 
 
 def output_here() -> Output:
@@ -69,15 +72,25 @@ def output_here() -> Output:
     )
 
 
-def passes_of(settings: Settings, controls: Mapping[str, Any]) -> list[PlannedPass]:
-    """The sampling runs of one picture. A control that this host's page lacks has its usual value."""
+def passes_of(settings: Settings, controls: Mapping[str, Any], native: int = SD1) -> list[PlannedPass]:
+    """The sampling runs of one picture by a model of `native` latent pixels a side.
+
+    A control that this host's page lacks has its usual value.
+    """
     size = settings.height or int(controls.get("height", 512)), settings.width or int(controls.get("width", 512))
     steps = int(controls.get("steps", 20))
     if "denoising_strength" in controls and not shared.opts.img2img_fix_steps:
         steps = int(min(controls["denoising_strength"], 0.999) * steps) + 1
     sampler = str(controls.get("sampling", ""))
     if not controls.get("hr-checkbox"):
-        return [_pass("", size, sampler, steps)]
+        first = first_size(size, native) if settings.compose and "denoising_strength" not in controls else None
+        if first is None:
+            return [_pass("", size, sampler, steps)]
+        again = second_steps(steps, settings.compose_strength)
+        return [
+            replace(_pass("composed first: ", first, sampler, steps), composes=True),
+            _pass("then ", size, sampler, again),
+        ]
     again = int(controls.get("hires_steps", 0)) or steps
     return [
         _pass("first pass: ", size, sampler, steps),
@@ -110,6 +123,8 @@ def forecast(settings: Settings, passes: list[PlannedPass], native: int, output:
 
 
 def _describe(settings: Settings, work: PlannedPass, native: int) -> str:
+    if work.composes:
+        return f"{_shown(work.size)}, {work.evaluations} UNet evaluations"
     request = Request(canvas_for(work.size), native, settings, steps=work.evaluations)
     summary = _summary(request)
     about = "" if work.exact else "about "

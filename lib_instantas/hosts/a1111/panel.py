@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from lib_instantas.editor.page import HIDDEN
+from lib_instantas.hosts.a1111.composing import upscalers
 from lib_instantas.hosts.a1111.live_line import FOLLOWED, line_for
 from lib_instantas.hosts.a1111.samplers import refusal
 from lib_instantas.hosts.a1111.settings_page import choices_here, default_settings
@@ -27,7 +28,7 @@ SWITCH = "enabled"
 REGIONS = "regions"
 """Drawn on the extension's own tab; the component only carries them."""
 
-FIRST = (("width", "height", "method"),)
+FIRST = (("width", "height", "method"), ("compose",))
 """What most people need: a size that the page's own controls do not offer."""
 
 DETAILS = (
@@ -36,6 +37,7 @@ DETAILS = (
     ("gamma", "overlap"),
     ("dilation", "dilated_levels"),
 )
+COMPOSE = (("compose_strength", "compose_guidance"), ("compose_upscaler",))
 STYLE = (("style_alignment",), ("style_reference",))
 VAE = (("vae", "vae_mode", "vae_tile"),)
 """What works by itself, folded away; a setting that is named nowhere gets a row of its own after DETAILS."""
@@ -103,11 +105,13 @@ class Panel:
 
     def _settings(self, interactive: bool) -> None:
         switch = [] if SWITCH in self._by_name else [(SWITCH,)]
-        placed = {SWITCH, REGIONS, *(name for row in (*FIRST, *DETAILS, *STYLE, *VAE) for name in row)}
+        placed = {SWITCH, REGIONS, *(name for row in (*FIRST, *COMPOSE, *DETAILS, *STYLE, *VAE) for name in row)}
         self._rows([*switch, *FIRST, (REGIONS,)], interactive)
         self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
         edit = gr.Button("Edit regions", elem_id=self._elem_id("edit_regions"), size="sm", interactive=interactive)
         edit.do_not_save_to_config = True
+        with gr.Accordion("Compose first", open=False, elem_id=self._elem_id("compose_details")):
+            self._rows(COMPOSE, interactive)
         with gr.Accordion("Tiles and how they move", open=False, elem_id=self._elem_id("details")):
             self._rows([*DETAILS, *((name,) for name in names() if name not in placed)], interactive)
         with gr.Accordion("Style alignment", open=False, elem_id=self._elem_id("style")):
@@ -132,6 +136,8 @@ class Panel:
         shared |= {"elem_id": self._elem_id(name), "interactive": interactive}
         if name == REGIONS:
             return gr.Textbox(elem_classes=[HIDDEN], **shared)
+        if name == "compose_upscaler":
+            return gr.Dropdown(choices=upscalers(), **shared)
         if "choices" in extra:
             return gr.Dropdown(choices=choices_here(name), **shared)
         if kind(field) is bool:

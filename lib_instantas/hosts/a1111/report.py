@@ -44,12 +44,16 @@ class PassReport:
 
 @dataclass
 class Report:
-    """What the metadata say of a generation. `parameters` are the host's own entries that the generation sets."""
+    """What the metadata say of a generation. `parameters` are the host's own entries that the generation sets.
+
+    `remark` is what is known of a setting before the generation begins.
+    """
 
     settings: Settings
     passes: dict[str, PassReport] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
+    remark: str = ""
 
     def begin(self, name: str, work: PassReport) -> None:
         """A sampling run begins; a first pass begins a new picture."""
@@ -73,7 +77,8 @@ class Report:
         count = len(self.settings.region_setup.active)
         regions = [f"{count} region{'s' * (count > 1)}"] if count else []
         notes = [f"{name} {text}" for name, text in self.notes.items()]
-        return ", ".join([self._tiles_done, *regions, *notes, *without_effect(self.settings)])
+        remarks = [*without_effect(self.settings), *([self.remark] if self.remark else [])]
+        return ", ".join([self._tiles_done, *regions, *notes, *remarks])
 
     @property
     def _tiles_done(self) -> str:

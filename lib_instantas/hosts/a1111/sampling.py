@@ -113,6 +113,7 @@ def _pass_of(params: Any, generation: Generation) -> SamplingPass:
         seeds=_seeds_of(denoiser.p),
         steps=denoiser.total_steps or 1,
         unet=family().unet,
+        composes=generation.composition is not None and not getattr(denoiser.p, "is_hr_pass", False),
     )
 
 
@@ -144,7 +145,7 @@ def _begin_report(work: SamplingPass, method: Method, report: Report, evaluation
     if evaluation > 0 and name in report.passes:
         return report.passes[name]
     dilation = method.dilation if isinstance(method, Redilated) else None
-    done = PassReport(method.plan(0), work.settings.method, dilation)
+    done = PassReport(method.plan(0), work.request(0).settings.method, dilation)
     report.begin(name, done)
     return done
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from modules import scripts
+from modules import scripts, shared
 
 from lib_instantas.agreement import check
-from lib_instantas.hosts.a1111.generation import begin, end, generation_of, stop
+from lib_instantas.hosts.a1111.composing import compose, why_not
+from lib_instantas.hosts.a1111.generation import Generation, begin, end, generation_of, stop
 from lib_instantas.hosts.a1111.live_line import output_here
+from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.hosts.a1111.neighbours import check_neighbours
 from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.panel import Panel
@@ -23,7 +25,6 @@ from lib_instantas.hosts.a1111.sizes import (
     SIZE_KEY,
     apply_own_size,
     cropped,
-    exact_size,
     final_size,
     own_size_text,
     size_warnings,
@@ -73,15 +74,15 @@ class InstantASScript(scripts.Script):
         """Give the picture its size before any other script, such as ControlNet, looks at it."""
         with suppress(SettingsError):  # said in `process`, which every host calls
             settings = parse_arguments(args)
-            if settings.enabled:
-                apply_own_size(p, settings)
+            if settings.enabled and refusal() is None:
+                self._begin(p, settings)
 
     def process(self, p: Any, *args: Any) -> None:
         """Check the settings and begin the generation; a bad setting stops it before it begins."""
         try:
             settings = parse_arguments(args)
             if settings.enabled:
-                self._begin(p, settings)
+                self._check_and_begin(p, settings)
             else:
                 self._stay_out(p, settings, args)
         except SettingsError as error:
@@ -102,7 +103,7 @@ class InstantASScript(scripts.Script):
     def postprocess_image(self, p: Any, pp: Any, *args: Any) -> None:
         """Crop to the exact pixel, before anything is pasted over the picture, saved or described."""
         if (generation := generation_of(p)) is not None:
-            pp.image = cropped(pp.image, exact_size(p, generation.settings), slack_of(p))
+            pp.image = cropped(pp.image, generation.exact_size(p), slack_of(p))
 
     def postprocess_maskoverlay(self, p: Any, ppmo: Any, *args: Any) -> None:
         """Crop what inpainting lays over the picture, and its mask, in the same way."""
@@ -111,32 +112,46 @@ class InstantASScript(scripts.Script):
             return
         for name in ("overlay_image", "mask_for_overlay"):
             if getattr(ppmo, name) is not None:
-                setattr(ppmo, name, cropped(getattr(ppmo, name), exact_size(p, generation.settings), slack_of(p)))
+                setattr(ppmo, name, cropped(getattr(ppmo, name), generation.exact_size(p), slack_of(p)))
 
     def postprocess_image_after_composite(self, p: Any, pp: Any, *args: Any) -> None:
         """The host writes the picture next: whatever a job within the job left in the metadata gives way."""
         if (generation := generation_of(p)) is not None:
-            generation.report.write(p)
+            generation.write_report(p)
 
     def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
         """Let the API's information name the exact size too."""
         generation = generation_of(p)
-        if generation is not None and (generation.settings.width or generation.settings.height):
+        if generation is None:
+            return
+        if generation.composition is not None:
+            processed.height, processed.width = generation.composition.finished
+        elif generation.settings.width or generation.settings.height:
             settings = generation.settings
             processed.width, processed.height = settings.width or p.width, settings.height or p.height
 
-    def _begin(self, p: Any, settings: Settings) -> None:
+    def _begin(self, p: Any, settings: Settings) -> Generation:
+        """Begin the generation, once: with the picture's own size, and in two stages where that is wanted."""
+        settings = _closed_where_tileable(p, settings)
+        generation = begin(p, settings)
+        if generation.composition is None:
+            apply_own_size(p, settings)
+            native = native_side(shared.sd_model)
+            generation.report.remark = why_not(p, settings, native) or ""
+            generation.composition = compose(p, settings, native)
+            finished = None if generation.composition is None else generation.composition.finished
+            generation.report.parameters = own_size_text(p, settings, finished)
+        return generation
+
+    def _check_and_begin(self, p: Any, settings: Settings) -> None:
         if (reason := refusal()) is not None:
             raise SettingsError(reason)
-        settings = _closed_where_tileable(p, settings)
         check_neighbours(p, settings)
         check_region_prompts(settings)
-        apply_own_size(p, settings)
-        check(settings, offer_of_model(), exact_size(p, settings))
-        _warn_of_size(p, settings)
-        report = begin(p, settings).report
-        report.parameters = own_size_text(p, settings)
-        report.write(p)
+        generation = self._begin(p, settings)
+        check(generation.settings, offer_of_model(), generation.exact_size(p))
+        _warn_of_size(p, generation)
+        generation.write_report(p)
 
     def _stay_out(self, p: Any, settings: Settings, args: tuple[Any, ...]) -> None:
         """Nothing of an earlier generation stays; who names settings without `enabled` is told that they are off."""
@@ -152,9 +167,9 @@ def _closed_where_tileable(p: Any, settings: Settings) -> Settings:
     return settings.copy(update={"wrap": "both"}) if getattr(p, "tiling", False) else settings
 
 
-def _warn_of_size(p: Any, settings: Settings) -> None:
+def _warn_of_size(p: Any, generation: Generation) -> None:
     """Say before the run, in the log and below the picture, what its size will not allow."""
-    for warning in size_warnings(final_size(p, settings), output_here()):
+    for warning in size_warnings(generation.exact_size(p) or final_size(p), output_here()):
         logger.warning("InstantAS: %s", warning)
         if hasattr(p, "comment"):
             p.comment(f"InstantAS: {warning}")

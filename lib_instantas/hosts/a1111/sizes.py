@@ -38,15 +38,17 @@ def apply_own_size(p: Any, settings: Settings) -> None:
     p.width = round_up(settings.width or p.width, LATENT_SCALE)
     p.height = round_up(settings.height or p.height, LATENT_SCALE)
     p.extra_generation_params.pop(SIZE_KEY, None)
-    p.extra_generation_params.update(own_size_text(p, settings))
 
 
-def own_size_text(p: Any, settings: Settings) -> dict[str, str]:
-    """What the metadata have to say of the size; nothing where the host's own entry is right."""
-    exact = settings.width or p.width, settings.height or p.height
-    if exact == (p.width, p.height) or _pastes_into_original(p):
+def own_size_text(p: Any, settings: Settings, finished: Size | None = None) -> dict[str, str]:
+    """What the metadata have to say of the size; nothing where the host's own entry is right.
+
+    `finished` is the size (height, width) of a picture that the host does not know to be its last stage.
+    """
+    height, width = finished or (settings.height or p.height, settings.width or p.width)
+    if (width, height) == (p.width, p.height) or _pastes_into_original(p):
         return {}
-    return {SIZE_KEY: f"{exact[0]}x{exact[1]}"}
+    return {SIZE_KEY: f"{width}x{height}"}
 
 
 def _pastes_into_original(p: Any) -> bool:
@@ -67,11 +69,8 @@ def exact_size(p: Any, settings: Settings) -> Size | None:
     return int((settings.height or p.height) * scale), int((settings.width or p.width) * scale)
 
 
-def final_size(p: Any, settings: Settings) -> Size:
-    """(height, width) in image pixels of the picture that will be saved."""
-    exact = exact_size(p, settings)
-    if exact is not None:
-        return exact
+def final_size(p: Any) -> Size:
+    """(height, width) in image pixels of the picture that the host will make."""
     if not getattr(p, "enable_hr", False):
         return p.height, p.width
     if p.hr_resize_x or p.hr_resize_y:

@@ -1,4 +1,4 @@
-"""Forge: a model is guessed from its UNet's widths, and its other networks are built from a folder in diffusers' layout."""
+"""Forge guesses a model from its UNet's widths, and builds its other networks from a folder in diffusers' layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from backend import loader
-
 from huggingface_guess import model_list
 
 from .described import Described, open_clip_config

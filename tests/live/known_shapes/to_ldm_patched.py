@@ -1,4 +1,4 @@
-"""reForge, Forge Classic: a model is guessed from its UNet's widths; classes build its text encoders and autoencoder."""
+"""reForge, Forge Classic guess a model from its UNet's widths; classes build its text encoders and autoencoder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from ldm_patched.modules import sd1_clip, supported_models, supported_models_base
 from modules_forge import forge_loader
 

@@ -25,7 +25,11 @@ class Processing:
     n_iter: int = 1
     batch_size: int = 1
     conditions: int = 1
+    cfg_scale: float = 7.0
+    denoising_strength: float = 0.75
     sampler_name: str = "Euler"
+    hr_upscaler: str | None = None
+    hr_second_pass_steps: int = 0
     enable_hr: bool = False
     hr_scale: float = 2.0
     hr_resize_x: int = 0
@@ -41,26 +45,31 @@ class Processing:
     seeds: list[int] = field(default_factory=list)
 
     def sample(self) -> Tensor:
-        latents = _sample(self, self.width, self.height)
-        if not self.enable_hr:
-            return latents
+        latents = _sample(self, self.width, self.height, self.steps)
+        return self.sample_hr_pass() if self.enable_hr else latents
+
+    def sample_hr_pass(self) -> Tensor:
         self.is_hr_pass = True
-        latents = _sample(self, int(self.width * self.hr_scale), int(self.height * self.hr_scale))
+        self.extra_generation_params |= {"Hires upscaler": self.hr_upscaler, "Denoising strength": 0.5}
+        width, height = self.hr_resize_x, self.hr_resize_y
+        if not width and not height:
+            width, height = int(self.width * self.hr_scale), int(self.height * self.hr_scale)
+        latents = _sample(self, width, height, self.hr_second_pass_steps or self.steps)
         self.is_hr_pass = False
         return latents
 
 
-def _sample(p: Processing, width: int, height: int) -> Tensor:
+def _sample(p: Processing, width: int, height: int, steps: int) -> Tensor:
     """Euler steps from seeded noise; an interrupt ends them early."""
     if not (p.is_img2img and hasattr(p, "denoiser")):
         # img2img makes its sampler once, for all pictures of a batch
-        p.denoiser = CFGDenoiser(p, p.steps, [p.conditions] * p.batch_size)
+        p.denoiser = CFGDenoiser(p, steps, [p.conditions] * p.batch_size)
     p.denoiser.step = 0
     shape = 1, 4, height // 8, width // 8
     x = torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 10 for seed in p.seeds])
     text = torch.linspace(0, 1, 77 * 8).reshape(1, 77, 8)
     image_cond = torch.zeros(1, 5, 1, 1) if p.image_cond is None else p.image_cond
-    for sigma in torch.linspace(10, 1, p.steps):
+    for sigma in torch.linspace(10, 1, steps):
         try:
             denoised = p.denoiser(x, sigma.reshape(1), text, image_cond)
         except InterruptedException:

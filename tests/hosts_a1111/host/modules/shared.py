@@ -54,6 +54,8 @@ opts = Options(
 )
 cmd_opts = SimpleNamespace(api_auth=None, disable_console_progressbars=True)
 state = SimpleNamespace(interrupted=False, skipped=False, textinfo=None)
+sd_upscalers = [SimpleNamespace(name="None"), SimpleNamespace(name="Lanczos")]
+latent_upscale_modes = {"Latent": {"mode": "bilinear"}}
 sd_model: Any = None
 loaded_hypernetworks: list[Any] = []
 prompt_styles = SimpleNamespace(

@@ -1,0 +1,35 @@
+"""Composition comes first: how large a picture the model composes as one, before tiles give it its details.
+
+Any-Size-Diffusion (Zheng et al. 2023, section 3): a picture of the model's own area and the final ratio, enlarged, is
+the first stage of one of any size. What tiles lack is the whole; this is where it comes from.
+"""
+
+from __future__ import annotations
+
+import math
+
+from lib_instantas.tiling import LATENT_SCALE, Size
+
+STEP = 64
+"""Image pixels that the sides of the first picture are multiples of: what UNets halve without a remainder."""
+
+WORTHWHILE = 1.5
+"""How many times the model's own area a picture must have for a first, smaller one to be made."""
+
+
+def first_size(size: Size, native: int) -> Size | None:
+    """(height, width) in image pixels of the picture that is composed first; None where `size` is small enough itself.
+
+    It has the model's own area, `native` latent pixels squared, and the ratio of `size` as nearly as steps of 64 allow.
+    """
+    own_side = native * LATENT_SCALE
+    if size[0] * size[1] <= WORTHWHILE * own_side**2:
+        return None
+    ratio = math.sqrt(size[0] / size[1])
+    height, width = (max(STEP, round(side / STEP) * STEP) for side in (own_side * ratio, own_side / ratio))
+    return min(height, size[0]), min(width, size[1])
+
+
+def second_steps(steps: int, strength: float) -> int:
+    """How many of a sampler's steps the second stage makes, at the end of its schedule."""
+    return max(1, round(strength * steps))

@@ -1,0 +1,105 @@
+"""Compose first: both stages in the host's own terms, and metadata that bring the same picture back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from modules.processing import process_images
+
+from lib_instantas.hosts.a1111.generation import end
+from lib_instantas.hosts.a1111.live_line import line_for
+from lib_instantas.hosts.a1111.settings_page import default_settings
+from lib_instantas.settings import SettingsError
+
+COMPOSE = {"enabled": True, "compose": True}
+LATENT_NATIVE = 16
+
+
+def done(infotext: str) -> str:
+    value = infotext[infotext.index("InstantAS: ") + len("InstantAS: ") :]
+    return str(json.JSONDecoder().raw_decode(value)[0]["done"])
+
+
+def test_the_whole_is_made_at_the_models_own_area_and_tiles_only_then(make: Any, model: Any) -> None:
+    processed = process_images(make(COMPOSE, steps=4))
+    whole, tiles = model.inputs[:4], model.inputs[4:]
+    assert {shape[-2:] for shape in whole} == {(8, 24)}  # 64x192 pixels: the area of 128x128, twice as wide as high
+    assert len(tiles) == 2 * 8  # half of four steps, eight tiles each
+    assert done(processed.infotexts[0]) == (
+        "first pass: 1 tile of 192x64, 4 UNet evaluations; hires pass: 8 tiles of 128x128, 16 UNet evaluations"
+    )
+    assert processed.images[0].size == (512, 256)
+
+
+def test_metadata_name_the_final_size_and_no_hires_pass(make: Any) -> None:
+    assert "Size: 512x256" in process_images(make(COMPOSE)).infotexts[0]
+    own = {**COMPOSE, "width": 509, "height": 253}
+    processed = process_images(make(own))
+    assert processed.images[0].size == (509, 253)
+    assert (processed.width, processed.height) == (509, 253)
+    assert "Size: 509x253" in processed.infotexts[0]
+    assert "Hires" not in processed.infotexts[0]
+    assert "Denoising" not in processed.infotexts[0]
+
+
+def test_the_processing_object_gets_everything_back(make: Any) -> None:
+    p, untouched = make(COMPOSE), make(COMPOSE)
+    p.scripts.call("before_process", p)
+    assert p.enable_hr
+    end(p)
+    names = set(vars(untouched)) - {"scripts", "script_args"}
+    assert {name: vars(p)[name] for name in names} == {name: vars(untouched)[name] for name in names}
+
+
+def test_beginning_twice_composes_once(make: Any) -> None:
+    p = make(COMPOSE)
+    for name in ("before_process", "process", "process"):
+        p.scripts.call(name, p)
+    assert (p.width, p.height, p.hr_resize_x, p.hr_resize_y) == (192, 64, 512, 256)
+
+
+def test_strength_and_guidance_are_the_second_stages(make: Any, model: Any) -> None:
+    p = make({**COMPOSE, "compose_strength": 0.25, "compose_guidance": 2.0}, steps=8)
+    scales: list[float] = []
+    model.before_call = lambda count: scales.append(p.cfg_scale)
+    process_images(p)
+    assert scales == [7.0] * 8 + [2.0] * 2 * 8
+    assert p.denoising_strength == 0.25
+    assert p.cfg_scale == 7.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"enable_hr": True}, "compose has no effect with a hires pass of your own"),
+        ({"width": 128, "height": 160}, "compose has no effect on a picture of about the model's own area"),
+    ],
+)
+def test_where_there_is_nothing_to_compose_it_says_so(make: Any, fields: dict[str, Any], words: str) -> None:
+    with_it = process_images(make(COMPOSE, **fields))
+    without = process_images(make({"enabled": True}, **fields))
+    assert words in with_it.infotexts[0]
+    assert torch.equal(with_it.latents[0], without.latents[0])
+
+
+def test_an_unknown_upscaler_is_refused_with_those_that_are_known(make: Any, model: Any) -> None:
+    with pytest.raises(SettingsError, match="compose_upscaler must be one of None, Lanczos, Latent, got 'ESRGAN'"):
+        process_images(make({**COMPOSE, "compose_upscaler": "ESRGAN"}))
+    assert model.inputs == []
+
+
+@pytest.mark.parametrize("method", ["ScaleCrafter", "direct"])
+def test_methods_without_tiles_have_nothing_to_compose_for(make: Any, method: str) -> None:
+    with pytest.raises(SettingsError, match=f"compose must be False with the method {method}, got True"):
+        process_images(make({**COMPOSE, "method": method}))
+
+
+def test_the_live_line_names_both_stages() -> None:
+    values = list((default_settings().dict() | {"enabled": True, "compose": True}).values())
+    line = line_for(values, {"width": 2048, "height": 512, "steps": 20})
+    assert line.startswith(
+        "composed first: 1024x256, 20 UNet evaluations; then 4 tiles of 512x512, 40 UNet evaluations"
+    )
