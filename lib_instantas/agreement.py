@@ -89,10 +89,8 @@ def _idle(settings: Settings, name: str) -> str | None:
         return None
     if name in METHODS_READ and name not in settings_read(settings):
         return f"method {settings.method}"
-    for other, values in option(name).field_info.extra.get("idle_with", {}).items():
-        if (value := getattr(settings, other)) in values:
-            return f"{other} {value}"
-    return None
+    idle_beside = option(name).field_info.extra.get("idle_beside")
+    return idle_beside(settings) if idle_beside else None
 
 
 def settings_read(settings: Settings) -> frozenset[str]:
@@ -102,8 +100,12 @@ def settings_read(settings: Settings) -> frozenset[str]:
 
 
 def readers(name: str) -> list[str]:
-    """The methods that read a setting; none if it is not a method's."""
-    return [method for method in NAMES if name in METHODS[method].settings] if name in METHODS_READ else []
+    """The methods with which a setting acts; those that are not a method's own act with all that allow them."""
+    return [
+        method
+        for method in NAMES
+        if name not in METHODS[method].without and (name not in METHODS_READ or name in METHODS[method].settings)
+    ]
 
 
 METHODS_READ = frozenset(MethodOptions.__fields__) - {*Choice.__fields__, *StyleOptions.__fields__}

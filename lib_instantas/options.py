@@ -19,8 +19,9 @@ class Options(BaseModel):
     """Some settings that belong together. Nothing is accepted that is not declared, and nothing changes later.
 
     A field is declared with its label and help; with limits (`ge`, `le`, `step`) or `choices`, or in words what is
-    `allowed`. `idle_with` names settings, each with the values beside which this one does nothing. `needs` is what a
-    host must be able to do for it (a Capability), unless its value is one of `free` (its default, if not said).
+    `allowed`. `idle_beside` says of all settings which of them makes this one do nothing ("schedule golden"), if any.
+    `needs` is what a host must be able to do for it (a Capability), unless its value is one of `free` (its default, if
+    not said).
     """
 
     class Config:

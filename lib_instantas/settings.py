@@ -98,6 +98,10 @@ class RegionOptions(Options):
         return setup_from_text(self.regions)
 
 
+def _untiled(settings: Settings) -> str | None:
+    return "vae off" if settings.vae == "off" and settings.wrap == "off" else None
+
+
 class VAEOptions(Options):
     """How pictures become latents and back."""
 
@@ -115,14 +119,14 @@ class VAEOptions(Options):
         ge=64,
         le=4096,
         step=64,
-        idle_with={"vae": ("off",)},
+        idle_beside=_untiled,
         help="Side of a VAE tile in pixels: smaller needs less memory. The picture stays the same.",
     )
     vae_mode: str = Field(
         "exact",
         label="VAE mode",
         choices=("exact", "fast"),
-        idle_with={"vae": ("off",)},
+        idle_beside=_untiled,
         help="exact: as if not tiled. fast: less main memory, colours and contrast a little off.",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from lib_instantas.agreement import METHODS_READ, readers
+from lib_instantas.agreement import readers
 from lib_instantas.methods import NAMES
 from lib_instantas.settings import allowed, names, option
 
@@ -32,11 +32,11 @@ def settings_table() -> str:
 
 
 def _methods(name: str) -> str:
-    """Which methods read a setting: the shorter of two lists."""
+    """With which methods a setting acts: the shorter of two lists."""
     read_by = readers(name)
-    if name not in METHODS_READ or len(read_by) == len(NAMES):
-        return "all"
     others = [method for method in NAMES if method not in read_by]
+    if not others:
+        return "all"
     return ", ".join(read_by) if len(read_by) <= len(others) else f"all but {', '.join(others)}"
 
 

@@ -71,6 +71,8 @@ def _shown(segment: Segment, plan: TilePlan, length: int) -> Span:
     """What a tile keeps; where tiles overlap and are averaged, the part of its window on the canvas."""
     if plan.weights is None:
         return segment.keep
+    if True in plan.closed and (segment.window.start < 0 or segment.window.stop > length):
+        return Span(segment.window.start, segment.window.start + min(length, len(segment.window)))
     return Span(max(0, segment.window.start), min(length, segment.window.stop))
 
 

@@ -59,7 +59,7 @@ class Bridging(Options):
         ge=0,
         le=1,
         step=0.005,
-        idle_with={"schedule": ("golden", "random")},
+        idle_beside=lambda settings: None if settings.schedule == "cyclic" else f"schedule {settings.schedule}",
         help="How far a cyclic grid moves at a time, as a share of a tile; on elastic edges, where lines have half of "
         "that room, half as far. Other schedules ignore it.",
     )
@@ -73,7 +73,7 @@ class Bridging(Options):
         "elastic",
         label="Edges",
         choices=(*EDGES, *EDGE_PAIRS),
-        idle_with={"wrap": ("both",)},
+        idle_beside=lambda settings: "wrap both" if settings.wrap == "both" else None,
         help="At the picture's border: elastic moves the inner lines only, clamp adds tiles, ring wraps around "
         "(paper). Two words set the vertical and the horizontal axis apart. An axis that wraps is a ring.",
     )
@@ -181,7 +181,7 @@ class StyleOptions(Options):
         "",
         label="Style reference",
         allowed="empty, a seed, or a picture as a data URL (data:image/png;base64,...; png, jpeg or webp)",
-        idle_with={"style_alignment": (0,)},
+        idle_beside=lambda settings: None if settings.style_alignment else "style_alignment 0",
         help="What tiles are aligned with: empty: noise of the picture's seed; a number: of that seed; or a picture as "
         "a data URL.",
     )

@@ -1,0 +1,179 @@
+"""What is refused before sampling and why, and what is said to have no effect."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib_instantas.agreement import check, choices_of, is_offered, methods_of, readers, settings_read, without_effect
+from lib_instantas.capabilities import ALL, Capability
+from lib_instantas.methods import METHODS, NAMES, Request, make_method, plans_depend_on_seed
+from lib_instantas.settings import SettingsError, names, option, parse_settings
+
+WEBUI = ALL - {Capability.GRADIENTS, Capability.SECOND_PICTURE}
+REGION = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a dog"}
+
+
+def enabled(**values: Any) -> Any:
+    return parse_settings({"enabled": True, **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "lacking", "message"),
+    [
+        (
+            {"method": "SyncDiffusion"},
+            {Capability.GRADIENTS},
+            "method must be one of InstantAS, MultiDiffusion, Mixture of Diffusers, Guided Fusion, FSTD, ScaleCrafter, "
+            "ElasticDiffusion, direct on this host, got 'SyncDiffusion': it needs gradients through the model and a "
+            "measure of likeness; it runs in the standalone program (python -m lib_instantas generate)",
+        ),
+        (
+            {"method": "ScaleCrafter"},
+            {Capability.CONVOLUTIONS},
+            "got 'ScaleCrafter': it needs a UNet whose convolutions can be spread; load an SD 1.x, 2.x or SDXL model",
+        ),
+        ({"regions": [REGION]}, {Capability.REGIONS}, "regions must be empty on this host, got '{"),
+        ({"style_alignment": 0.4}, {Capability.NOISE}, "style_alignment must be 0.0 on this host, got 0.4: it needs"),
+        ({"wrap": "both"}, {Capability.KNOWN_VAE}, "wrap must be off on this host, got 'both': it needs an autoenc"),
+        ({"vae": "on"}, {Capability.KNOWN_VAE}, "vae must be auto or off on this host, got 'on': it needs an autoenc"),
+    ],
+)
+def test_what_a_host_cannot_do_is_refused_by_name_and_only_there(
+    values: dict[str, Any], lacking: set[Capability], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        check(enabled(**values), ALL - lacking)
+    check(enabled(**values), ALL)
+    check(parse_settings({**values, "enabled": False}), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "message"),
+    [
+        ("SyncDiffusion", {"regions": [REGION]}, "regions must be empty with the method SyncDiffusion, got '{"),
+        ("ElasticDiffusion", {"wrap": "vertical"}, "wrap must be off with the method ElasticDiffusion, got 'vertical'"),
+    ],
+)
+def test_what_a_method_cannot_do_is_refused_by_name(method: str, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        check(enabled(method=method, **values), ALL)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "size", "named"),
+    [("horizontal", (512, 1023), "width"), ("vertical", (511, 1024), "height"), ("both", (512, 1023), "width")],
+)
+def test_a_ring_that_would_be_cropped_is_refused(wrap: str, size: tuple[int, int], named: str) -> None:
+    odd = next(side for side in size if side % 2)
+    with pytest.raises(SettingsError, match=f"{named} must be a multiple of 8 with wrap {wrap}, got {odd}"):
+        check(enabled(wrap=wrap), ALL, size)
+
+
+def test_an_open_axis_may_be_cropped() -> None:
+    check(enabled(wrap="horizontal"), ALL, (511, 1024))
+    check(enabled(wrap="off"), ALL, (511, 1023))
+
+
+def test_every_problem_is_named_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"regions must be .*; wrap must be .*; height must be"):
+        check(enabled(regions=[REGION], wrap="vertical"), frozenset(), (515, 512))
+
+
+def test_menus_hold_what_a_host_can_do() -> None:
+    assert methods_of(WEBUI) == [name for name in NAMES if name not in ("SyncDiffusion", "ElasticDiffusion")]
+    assert choices_of("wrap", frozenset()) == ["off"]
+    assert choices_of("vae", frozenset()) == ["auto", "off"]
+    assert choices_of("method", WEBUI) == methods_of(WEBUI)
+    assert choices_of("schedule", frozenset()) == ["golden", "cyclic", "random"]
+    assert not is_offered("regions", ALL - {Capability.REGIONS})
+    assert is_offered("regions", WEBUI)
+
+
+@given(st.sampled_from(NAMES), st.sampled_from(["wrap", "vae"]), st.sets(st.sampled_from(list(Capability))))
+def test_what_a_menu_offers_is_not_refused(method: str, name: str, offer: set[Capability]) -> None:
+    able = frozenset(offer)
+    for choice in choices_of(name, able):
+        if method in methods_of(able) and name not in METHODS[method].without:
+            check(enabled(method=method, **{name: choice}), able)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, []),
+        ({"gamma": 0.1}, ["gamma has no effect with schedule golden"]),
+        ({"gamma": 0.1, "schedule": "cyclic"}, []),
+        ({"overlap": 0.75}, ["overlap has no effect with method InstantAS"]),
+        ({"overlap": 0.75, "method": "Guided Fusion"}, []),
+        ({"fit": "native", "method": "MultiDiffusion"}, ["fit has no effect with method MultiDiffusion"]),
+        ({"fit": "native", "method": "MultiDiffusion", "style_alignment": 0.4}, []),
+        ({"dilation": 2.0}, ["dilation has no effect with method InstantAS"]),
+        ({"style_reference": "7"}, ["style_reference has no effect with style_alignment 0"]),
+        ({"vae": "off", "vae_tile": 256}, ["vae_tile has no effect with vae off"]),
+        ({"vae": "off", "vae_tile": 256, "wrap": "both"}, []),
+        ({"edges": "clamp", "wrap": "both"}, ["edges has no effect with wrap both"]),
+        (
+            {"method": "direct", "tile": 512, "gamma": 1.0},
+            ["gamma has no effect with method direct", "tile has no effect with method direct"],
+        ),
+    ],
+)
+def test_what_does_nothing_is_said(values: dict[str, Any], said: list[str]) -> None:
+    assert without_effect(enabled(**values)) == said
+
+
+OTHER = {
+    "overlap": 0.75,
+    "gamma": 0.6,
+    "schedule": "cyclic",
+    "edges": "clamp",
+    "movement": "together",
+    "fit": "native",
+    "tile": 256,
+    "wrap": "both",
+    "dilation": 3.0,
+    "dilated_levels": 2,
+}
+
+
+@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("name", sorted(OTHER))
+def test_a_method_reads_what_it_declares_and_nothing_else(method: str, name: str) -> None:
+    """Another value makes another method exactly where the setting is declared to be read."""
+    base = {"method": method, "schedule": "cyclic"} if name == "gamma" else {"method": method}
+
+    def made(**values: Any) -> Any:
+        request = Request((100, 300), 64, enabled(**{**base, **values}), seed=3)
+        chosen = make_method(request)
+        return getattr(chosen, "dilation", None), [chosen.plan(evaluation) for evaluation in range(5)]
+
+    assert (made() != made(**{name: OTHER[name]})) == (method in readers(name))
+
+
+@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("schedule", ["golden", "cyclic", "random"])
+def test_pictures_of_other_seeds_have_other_tiles_only_where_that_is_declared(method: str, schedule: str) -> None:
+    settings = enabled(method=method, schedule=schedule)
+
+    def plans(seed: int) -> Any:
+        made = make_method(Request((100, 300), 64, settings, seed, steps=12))
+        return [made.plan(evaluation) for evaluation in range(12)]
+
+    assert (plans(1) != plans(2)) == plans_depend_on_seed(settings)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_setting_says_with_which_methods_it_acts(name: str) -> None:
+    assert readers(name)
+    assert set(readers(name)) <= set(NAMES)
+    assert option(name).default is not None
+
+
+def test_settings_of_the_noise_count_where_noise_is_aligned() -> None:
+    assert "fit" not in settings_read(enabled(method="MultiDiffusion"))
+    assert "fit" in settings_read(enabled(method="MultiDiffusion", style_alignment=0.2))
