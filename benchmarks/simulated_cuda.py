@@ -26,6 +26,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from benchmarks.simulated_bindings import CARD, Bindings
 
 OWN_CODE = "lib_instantas/"
+CUDNN: Any = torch._C._ConvBackend.Cudnn  # type: ignore[attr-defined]
 M = TypeVar("M", bound=nn.Module)
 
 SAME_TYPE = ("convolution", "addmm", "mm", "bmm", "baddbmm", "native_layer_norm", "native_group_norm")
@@ -251,7 +252,7 @@ def _driver(memory: int) -> dict[str, Any]:
         "torch.cuda._lazy_init": lambda: None,
         "torch.cuda.is_available": lambda: True,
         "torch.cuda.is_bf16_supported": lambda: True,
-        "torch._C._select_conv_backend": lambda *_, **__: torch._C._ConvBackend.Cudnn,
+        "torch._C._select_conv_backend": lambda *_, **__: CUDNN,
         "torch.cuda.amp.common.amp_definitely_not_available": lambda: False,
         "torch.cuda.current_device": lambda: 0,
         "torch.cuda.empty_cache": lambda: None,

@@ -7,7 +7,6 @@ a share of 0 excludes a prompt, a share of 1 leaves its softmax as it is, and sh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from lib_instantas.conditioning import SlotLayout, is_padding
+from lib_instantas.conditioning import SlotLayout
 from lib_instantas.denoiser import ModelCall
-from lib_instantas.fusion import cut
+from lib_instantas.device import no_autocast
+from lib_instantas.region_masks import CallMasks, CanvasShares, KeptMasks
 from lib_instantas.regions import RegionSetup
-from lib_instantas.shapes import area_resample_halved
 from lib_instantas.tiling import Size
 
 ATTENTION_PARTS = ("to_q", "to_k", "to_v", "to_out", "heads")
@@ -95,12 +95,16 @@ class RegionalAttention:
         self.upcast = upcast
         self.prepare_context = prepare_context
         self.layout: SlotLayout | None = None
-        self._shares: dict[Size, Tensor] = {}
+        self._shares: dict[Size, CanvasShares] = {}
+        self._kept = KeptMasks()
 
     def shares(self, canvas: Size) -> Tensor:
-        """Each prompt's share of each latent pixel, [slots, H, W]; kept for the canvases of this generation."""
+        """Each prompt's share of each latent pixel, [slots, H, W], in main memory."""
+        return self._shares_of(canvas).shares
+
+    def _shares_of(self, canvas: Size) -> CanvasShares:
         if canvas not in self._shares:
-            self._shares[canvas] = self.setup.shares(canvas)
+            self._shares[canvas] = CanvasShares(self.setup.shares(canvas))
         return self._shares[canvas]
 
     @contextmanager
@@ -109,9 +113,7 @@ class RegionalAttention:
         if self.layout is None:
             yield
             return
-        shares = self.shares(call.plan.canvas)
-        tiles = torch.stack([cut(shares, call.plan, tile) for tile in call.tiles])
-        masks = CallMasks(tiles, call.rows, self.layout)
+        masks = CallMasks(self._shares_of(call.plan.canvas), call, self.layout, self._kept)
         with ExitStack() as stack:
             grids = {id(layer.transformer): _Grid() for layer in self.layers}
             for transformer in {id(layer.transformer): layer.transformer for layer in self.layers}.values():
@@ -123,19 +125,22 @@ class RegionalAttention:
             yield
 
     def _forward(self, module: nn.Module, grid: _Grid, masks: CallMasks) -> Callable[..., Tensor]:
-        original = module.forward
+        original, is_hooked = module.forward, _is_hooked(module)
 
         def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             context, with_context = _found_context(args, kwargs)
             if context is None:
                 return original(x, *args, **kwargs)
             context = masks.of_active_slots(context)
+            args, kwargs = with_context(context)
             if masks.is_one_prompt:
-                args, kwargs = with_context(context)
                 return original(x, *args, **kwargs)
             _refuse_host_mask(kwargs)
-            pair = self.prepare_context(module, context)
-            return attend(module, x, pair, partial(masks.bias, grid.size, context), self.upcast)
+            bias = partial(masks.bias, grid.size, context)
+            own = partial(attend, module, x, self.prepare_context(module, context), upcast=self.upcast)
+            if not is_hooked:
+                return own(bias)
+            return masked(partial(original, x, *args, **kwargs), context.shape[1], bias, own)
 
         return forward
 
@@ -150,83 +155,66 @@ class _Grid:
         self.size = (features.shape[-2], features.shape[-1])
 
 
-class CallMasks:
-    """The masks of one model call. `tiles` are the shares [tiles, slots, h, w], for `rows` rows each.
+Bias = Callable[[torch.dtype], Tensor]
+"""A bias on attention scores, [B or 1, 1, N, T], in the precision of the scores."""
 
-    Slots without a share in any of the tiles are left out of the context: masked or absent is the same softmax.
+
+def masked(hooked: Callable[[], Tensor], tokens: int, bias: Bias, own: Callable[[Bias | None], Tensor]) -> Tensor:
+    """What a layer answers whose `forward` somebody replaced, with a bias on its scores over so many tokens.
+
+    An extension that adds to a layer (IP-Adapter, PuLID) first attends to the prompt with PyTorch's own attention;
+    there the bias is put in, and all that the extension adds stays. Where that attention is another, what it adds is
+    taken to be its answer without regions less the layer's `own` without regions.
     """
+    with _BiasedScores(tokens, bias) as scores:
+        result = hooked()
+    return result if scores.are_biased else own(bias) + (result - own(None))
 
-    def __init__(self, tiles: Tensor, rows: int, layout: SlotLayout) -> None:
-        self._active = (tiles.amax((0, 2, 3)) > 0).nonzero().flatten().tolist()
-        self._tiles = tiles[:, self._active]
-        self._rows = rows
-        self._layout = layout
-        self._has_padding = any(layout.padded[index] for index in self._active)
-        self._lengths = torch.empty(0)
-        self._seen: tuple[Tensor, Tensor] | None = None
-        self._biases: dict[tuple[Size, torch.dtype], Tensor] = {}
 
-    @property
-    def is_one_prompt(self) -> bool:
-        """Whether the call is all one prompt's, and no row's tokens need a mask."""
-        return len(self._active) == 1 and not self._has_padding
+class _BiasedScores(TorchFunctionMode):
+    """While entered, the first attention of PyTorch's own over so many tokens gets a bias on its scores."""
 
-    def of_active_slots(self, context: Tensor) -> Tensor:
-        """The tokens of the slots that have a share in this call."""
-        if self._seen is None or self._seen[0] is not context:
-            layout = self._layout.fitted_to(context.shape[1])
-            self._lengths = torch.tensor([layout.lengths[index] for index in self._active])
-            pieces = [context[:, layout.slots[index]] for index in self._active]
-            self._seen = context, context if len(pieces) == len(layout.slots) else torch.cat(pieces, dim=1)
-            self._biases.clear()
-        return self._seen[1]
+    def __init__(self, tokens: int, bias: Bias) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.bias = bias
+        self.are_biased = False
 
-    def bias(self, grid: Size, context: Tensor, dtype: torch.dtype) -> Tensor:
-        """What is added to the scores, [rows or 1, 1, queries, tokens]: the logarithm of the query's share of a prompt.
-
-        A prompt's tokens divide its share among them, lest a blend leans to the longer prompt.
-        """
-        if (grid, dtype) not in self._biases:
-            slot_of_token = torch.repeat_interleave(self._lengths)
-            shares = area_resample_halved(self._tiles, grid).flatten(2).transpose(1, 2)
-            bias = shares.log()[..., slot_of_token].to(context.device)
-            if len(self._tiles) > 1:
-                bias = bias.repeat_interleave(self._rows, 0)
-            bias = bias + self._token_bias(context, slot_of_token.to(context.device))[:, None]
-            self._biases[grid, dtype] = bias[:, None].to(dtype)
-        return self._biases[grid, dtype]
-
-    def _token_bias(self, context: Tensor, slot_of_token: Tensor) -> Tensor:
-        """[rows or 1, tokens]: minus the logarithm of how many tokens the slot holds, minus infinity for padding."""
-        if not self._has_padding:
-            return -self._lengths.float().to(context.device).log()[slot_of_token][None]
-        padding = is_padding(context)
-        counts = torch.zeros(len(context), len(self._lengths), device=context.device)
-        counts.index_add_(1, slot_of_token, (~padding).float())
-        return (-counts.log()[:, slot_of_token]).masked_fill(padding, -math.inf)
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """One call from Python to PyTorch."""
+        kwargs = kwargs or {}
+        if self.are_biased or getattr(func, "__name__", "") != "scaled_dot_product_attention":
+            return func(*args, **kwargs)
+        given = dict(zip(("query", "key", "value", "attn_mask", "dropout_p", "is_causal"), args, strict=False)) | kwargs
+        if given["key"].shape[-2] != self.tokens or given.get("attn_mask") is not None:
+            return func(*args, **kwargs)
+        self.are_biased = True
+        return func(**given | {"attn_mask": self.bias(given["query"].dtype)})
 
 
 def attend(
-    module: Any,
-    x: Tensor,
-    context: tuple[Tensor, Tensor],
-    bias: Callable[[torch.dtype], Tensor],
-    upcast: bool = False,
+    module: Any, x: Tensor, context: tuple[Tensor, Tensor], bias: Bias | None = None, upcast: bool = False
 ) -> Tensor:
-    """What the attention module answers for queries x [B, N, C], with a bias [B or 1, 1, N, T] on its scores.
+    """What the attention module answers for queries x [B, N, C], with a bias on its scores over T tokens.
 
     Its layers are called through their own forward, where LoRA acts. Keys come from context[0], values from context[1].
-    The bias is asked for in the precision of the scores; `upcast` makes that fp32.
+    `upcast` computes the scores in fp32.
     """
     q, k, v = (
         _split_heads(projection(tokens), module.heads)
         for projection, tokens in ((module.to_q, x), (module.to_k, context[0]), (module.to_v, context[1]))
     )
-    q, k, dtype = _normed(module, "norm_q", q), _normed(module, "norm_k", k), q.dtype
+    q, k = _normed(module, "norm_q", q), _normed(module, "norm_k", k)
     if upcast or getattr(module, "upcast_attention", False):
-        q, k, v = q.float(), k.float(), v.float()
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias(q.dtype))
-    return _project_out(module, out.transpose(1, 2).flatten(2).to(dtype), x)
+        with no_autocast(x.device):
+            out = _weighted_values(q.float(), k.float(), v.float(), bias).to(q.dtype)
+    else:
+        out = _weighted_values(q, k, v, bias)
+    return _project_out(module, out.transpose(1, 2).flatten(2), x)
+
+
+def _weighted_values(q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias(q.dtype))
 
 
 def _normed(module: Any, name: str, heads: Tensor) -> Tensor:
@@ -255,6 +243,12 @@ def _found_context(
         return args[0], lambda context: ((context, *args[1:]), kwargs)
     name = "encoder_hidden_states" if "encoder_hidden_states" in kwargs else "context"
     return kwargs.get(name), lambda context: ((), {**kwargs, name: context})
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    """Whether a `forward` of somebody else stands on this one layer; that of its class is the host's choice."""
+    own = vars(module).get("forward")
+    return own is not None and getattr(own, "__func__", None) is not type(module).forward
 
 
 def _refuse_host_mask(kwargs: dict[str, Any]) -> None:

@@ -1,8 +1,9 @@
 """Laying the token sequences of several prompts one behind another, each in a slot of its own.
 
 Positive and negative rows get the same slots of equal lengths, so that any row of any batch carries its own prompts
-and nothing has to know which rows are which. What a row's prompt leaves free of its slot is filled with a padding
-vector that attention recognises and masks.
+and nothing has to know which rows are which. A prompt that fits into its slot a whole number of times is repeated,
+which changes no softmax. What another prompt leaves free is filled with a padding vector that attention recognises and
+masks.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def lay_out(*groups: Sequence[Tensor]) -> tuple[list[Tensor], SlotLayout]:
     """
     per_slot = list(zip(*groups, strict=True))
     lengths = tuple(max(tokens.shape[1] for tokens in slot) for slot in per_slot)
-    padded = tuple(len({tokens.shape[1] for tokens in slot}) > 1 for slot in per_slot)
+    padded = tuple(any(n % tokens.shape[1] for tokens in slot) for n, slot in zip(lengths, per_slot, strict=True))
     return [_one_behind_another(group, lengths) for group in groups], SlotLayout(lengths, padded)
 
 
@@ -65,9 +66,10 @@ def _one_behind_another(group: Sequence[Tensor], lengths: Sequence[int]) -> Tens
     rows, like = group[0].shape[0], group[0]
     parts = []
     for tokens, length in zip(group, lengths, strict=True):
-        part = like.new_full((rows, length, like.shape[2]), PADDING)
-        part[:, : tokens.shape[1]] = tokens
-        parts.append(part)
+        tokens = tokens.to(like).expand(rows, -1, -1)
+        times, free = divmod(length, tokens.shape[1])
+        padding = like.new_full((rows, length - tokens.shape[1], like.shape[2]), PADDING)
+        parts += [tokens, padding] if free else [tokens] * times
     return torch.cat(parts, dim=1)
 
 

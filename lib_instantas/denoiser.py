@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lib_instantas.device import empty_cache, is_out_of_memory
-from lib_instantas.fusion import assemble, canvas_scale, cut
+from lib_instantas.fusion import Averaging, assemble, canvas_scale, cut
 from lib_instantas.methods import Method
 from lib_instantas.tiling import Size, Tile, TilePlan
 
@@ -65,6 +65,7 @@ class TiledDenoiser:
         self.before_batch = before_batch
         self.evaluation = 0
         self._memory = _PredictionMemory()
+        self._averaging = Averaging()
         self._batch_limit: int | None = None
 
     def next_evaluation(self) -> None:
@@ -78,7 +79,8 @@ class TiledDenoiser:
         plan = self._plan(previous)
         if plan.is_whole_canvas:
             return self._call_model(plan, plan.tiles, x, sigma, conditioning)
-        prediction = assemble(plan, self._predictions(plan, x, sigma, conditioning), previous)
+        predictions = self._predictions(plan, x, sigma, conditioning)
+        prediction = assemble(plan, predictions, previous, self._averaging)
         self._memory.keep(prediction)
         return prediction
 

@@ -49,15 +49,60 @@ def reflect(positions: Tensor, length: int) -> Tensor:
     return torch.minimum(folded, 2 * length - 1 - folded)
 
 
-def assemble(plan: TilePlan, predictions: Iterable[tuple[Tile, Tensor]], previous: Tensor | None = None) -> Tensor:
+class Averaging:
+    """Weight maps and their sums on the device of the predictions; a plan that stays is asked for its weights once."""
+
+    def __init__(self) -> None:
+        self._plan: TilePlan | None = None
+        self._maps: dict[tuple[Size, torch.device], Tensor] = {}
+        self._sums: dict[torch.device, Tensor] = {}
+
+    def of(self, plan: TilePlan) -> Averaging:
+        """What is kept for this plan; what was kept for another is forgotten."""
+        if self._plan is not plan and self._plan != plan:
+            self._maps, self._sums = {}, {}
+        self._plan = plan
+        return self
+
+    def map(self, size: Size, device: torch.device) -> Tensor:
+        """The weights [h, w] of a tile of this size, fp32."""
+        assert self._plan is not None
+        assert self._plan.weights is not None
+        if (size, device) not in self._maps:
+            self._maps[size, device] = self._plan.weights(size).to(device, torch.float32)
+        return self._maps[size, device]
+
+    def sum(self, device: torch.device) -> Tensor:
+        """The sum of all tiles' weights at each pixel of the rolled canvas, [H, W], fp32."""
+        assert self._plan is not None
+        if device not in self._sums:
+            total = torch.zeros(self._plan.canvas, dtype=torch.float32, device=device)
+            for tile in self._plan.tiles:
+                weight = self.map(tile.size, device)
+                for seen, inside in _places(self._plan, tile):
+                    _crop(total, *seen).add_(_crop(weight, *inside))
+            self._sums[device] = total
+        return self._sums[device]
+
+
+def assemble(
+    plan: TilePlan,
+    predictions: Iterable[tuple[Tile, Tensor]],
+    previous: Tensor | None = None,
+    averaging: Averaging | None = None,
+) -> Tensor:
     """The canvas [B, C, H, W] from each tile's prediction [B, C, h, w], in any order.
 
     With exact cover each pixel comes from the one tile that keeps it, otherwise it is the weighted mean of all tiles
-    that see it. Pixels that no tile covers keep their value in `previous`; without one they are zero.
+    that see it. Pixels that no tile covers keep their value in `previous`; without one they are zero. Who assembles
+    many canvases hands over one `averaging`, so that weights are made and summed once.
     """
     rolled = None if previous is None else torch.roll(previous, (-plan.shift[0], -plan.shift[1]), dims=(-2, -1))
-    fuse = _copy_kept if plan.weights is None else _weighted_mean
-    return torch.roll(fuse(plan, predictions, rolled), plan.shift, dims=(-2, -1))
+    if plan.weights is None:
+        fused = _copy_kept(plan, predictions, rolled)
+    else:
+        fused = _weighted_mean(plan, predictions, rolled, (averaging or Averaging()).of(plan))
+    return torch.roll(fused, plan.shift, dims=(-2, -1))
 
 
 def _copy_kept(plan: TilePlan, predictions: Iterable[tuple[Tile, Tensor]], previous: Tensor | None) -> Tensor:
@@ -71,19 +116,20 @@ def _copy_kept(plan: TilePlan, predictions: Iterable[tuple[Tile, Tensor]], previ
     return _covered(canvas)
 
 
-def _weighted_mean(plan: TilePlan, predictions: Iterable[tuple[Tile, Tensor]], previous: Tensor | None) -> Tensor:
+def _weighted_mean(
+    plan: TilePlan, predictions: Iterable[tuple[Tile, Tensor]], previous: Tensor | None, averaging: Averaging
+) -> Tensor:
     """sum(w_i x_i) / sum(w_i) over the tiles that see a pixel (GVCF, eq. 8), summed in fp32."""
-    assert plan.weights is not None
-    fused = total = None
+    fused = None
     for tile, prediction in predictions:
-        if fused is None or total is None:
+        if fused is None:
             previous = _blank(plan, prediction) if previous is None else previous
-            fused, total = torch.zeros_like(previous, dtype=torch.float32), torch.zeros_like(previous[:1, :1]).float()
-        weight = plan.weights(tile.size).to(fused)
+            fused = torch.zeros_like(previous, dtype=torch.float32)
+        weight = averaging.map(tile.size, fused.device)
         for seen, inside in _places(plan, tile):
             _crop(fused, *seen).add_(_crop(weight, *inside) * _crop(prediction, *inside))
-            _crop(total, *seen).add_(_crop(weight, *inside))
-    fused, total, previous = _covered(fused), _covered(total), _covered(previous)
+    fused, previous = _covered(fused), _covered(previous)
+    total = averaging.sum(fused.device)
     return torch.where(total > 0, fused / total, previous.float()).to(previous.dtype)
 
 

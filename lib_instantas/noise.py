@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib_instantas.methods import Request
@@ -32,7 +33,12 @@ def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
 
 
 def _angle(a: Tensor, b: Tensor) -> Tensor:
-    return torch.cosine_similarity(a.double(), b.double(), dim=1).clamp(-1, 1).acos().float()
+    """The angle between rows [B, N]; exact in fp32 for small angles too, where the cosine tells nothing.
+
+    Kahan, "How futile are mindless assessments of roundoff", section 12: twice the arctangent of |a - b| / |a + b|.
+    """
+    a, b = (F.normalize(rows.float(), dim=1) for rows in (a, b))
+    return 2 * torch.atan2((a - b).norm(dim=1), (a + b).norm(dim=1))
 
 
 @dataclass(frozen=True)

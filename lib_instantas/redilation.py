@@ -41,22 +41,42 @@ class Redilation:
             )
         self.convolutions = [one for level in levels[: dilation.levels] for one in level]
         self.dilation = dilation
+        self._dispersion = Dispersion()
 
     def __call__(self, call: ModelCall) -> AbstractContextManager[None]:
         """Entered around one call of the UNet."""
-        return redilated(self.convolutions, self.dilation.at(call.evaluation))
+        return redilated(self.convolutions, self.dilation.at(call.evaluation), self._dispersion)
+
+
+class Dispersion:
+    """The map that makes larger kernels of small ones, kept on the devices where it is used.
+
+    The larger kernels themselves are not kept: they would take nearly three times the weights' memory, and a host may
+    change the weights within `forward` (LoRA, weights stored in fp8). Making one anew is a small part of using it.
+    """
+
+    def __init__(self) -> None:
+        self._maps: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        """Kernels [out, in, 3, 3] as kernels [out, in, 5, 5] that do on a map of twice the size what they did."""
+        kind = weight.device, weight.dtype
+        if kind not in self._maps:
+            self._maps[kind] = dispersion().to(weight)
+        return (weight.flatten(2) @ self._maps[kind].T).unflatten(2, (2 * KERNEL - 1,) * 2)
 
 
 @contextmanager
-def redilated(convolutions: Sequence[nn.Conv2d], factor: float) -> Iterator[None]:
+def redilated(convolutions: Sequence[nn.Conv2d], factor: float, dispersed: Dispersion | None = None) -> Iterator[None]:
     """While open, these convolutions of 3x3 reach `factor` times as far. On leaving they are as they were."""
     if factor <= 1:
         yield
         return
+    dispersed = dispersed or Dispersion()
     before = [vars(convolution).get("_conv_forward") for convolution in convolutions]
     for convolution in convolutions:
         # Below `forward`, so that what others do there (LoRA, casts of weights) goes on.
-        convolution._conv_forward = partial(far_convolution, convolution, factor)  # type: ignore[method-assign]
+        convolution._conv_forward = partial(far_convolution, convolution, factor, dispersed)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -68,7 +88,12 @@ def redilated(convolutions: Sequence[nn.Conv2d], factor: float) -> Iterator[None
 
 
 def far_convolution(
-    convolution: nn.Conv2d, factor: float, features: Tensor, weight: Tensor, bias: Tensor | None
+    convolution: nn.Conv2d,
+    factor: float,
+    dispersed: Dispersion,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
 ) -> Tensor:
     """The convolution of features [B, C, H, W] with its kernel spread by a factor, same shape as without."""
     if factor > 2:
@@ -89,12 +114,6 @@ def far_convolution(
 
 def _resized(features: Tensor, size: list[int]) -> Tensor:
     return F.interpolate(features, size=size, mode="bilinear", align_corners=False)
-
-
-def dispersed(weight: Tensor) -> Tensor:
-    """Kernels [out, in, 3, 3] as kernels [out, in, 5, 5] that do on a map of twice the size what they did before."""
-    spread = dispersion().to(weight)
-    return (weight.flatten(2) @ spread.T).unflatten(2, (2 * KERNEL - 1,) * 2)
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,9 @@ from lib_instantas.tiling import Size
 ROUNDING = 1e-9
 """Means below this are what rounding left of zero."""
 
+NO_OVERLAP = 1e-4
+"""Shares of a pixel below this are what rounding in single precision left of none."""
+
 LOWEST_EDGE = 1e-9
 """In cells: an edge this flat has no area to its right worth counting, and too steep a slope to reckon with."""
 
@@ -173,17 +176,38 @@ def area_resample(values: Tensor, size: Size) -> Tensor:
 
 
 def area_resample_halved(values: Tensor, size: Size) -> Tensor:
-    """Means over the cells of a grid inside a UNet, [..., h, w] -> [..., H, W].
+    """Means over the cells of a grid inside a UNet, [..., h, w] -> [..., H, W], in the values' own precision.
 
     Strided convolutions halve a grid, rounding up: its cells are of whole pixels, the last one cut off by the border.
-    A grid that has not come about so divides the canvas evenly.
+    A grid that has not come about so divides the canvas evenly. Made for the device: no float64, and no copy to it.
     """
     for dim, count in ((-2, size[0]), (-1, size[1])):
-        values = _cell_means(values, _cell_side(values.shape[dim], count), count, dim)
+        along, side = values.transpose(dim, -1), _cell_side(values.shape[dim], count)
+        if side != 1:
+            means = _block_means(along, side) if isinstance(side, int) else _overlap_means(along, count)
+            values = means.transpose(dim, -1)
     return values
 
 
-def _cell_side(length: int, count: int) -> float:
+def _block_means(values: Tensor, side: int) -> Tensor:
+    """Means over blocks of the last axis; the last block may be shorter."""
+    length, count = values.shape[-1], -(-values.shape[-1] // side)
+    sums = F.pad(values, (0, count * side - length)).unflatten(-1, (count, side)).sum(-1)
+    return sums / (length - torch.arange(count, device=values.device) * side).clamp(max=side)
+
+
+def _overlap_means(values: Tensor, count: int) -> Tensor:
+    """Means over `count` equal parts of the last axis, whose ends may lie within a pixel."""
+    side = values.shape[-1] / count
+    start = torch.arange(count, dtype=values.dtype, device=values.device)[:, None] * side
+    pixel = torch.arange(values.shape[-1], dtype=values.dtype, device=values.device)
+    overlap = torch.minimum(start + side, pixel + 1) - torch.maximum(start, pixel)
+    # What rounding leaves of no overlap must not count as one.
+    overlap = overlap.masked_fill(overlap < NO_OVERLAP, 0)
+    return (values[..., None, :] * overlap).sum(-1) / side
+
+
+def _cell_side(length: int, count: int) -> int | float:
     halved, side = length, 1
     while halved > count:
         halved, side = (halved + 1) // 2, side * 2

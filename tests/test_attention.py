@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_unets import CONTEXT_CHANNELS, UNETS, LdmCrossAttention, diffusers_unet, ldm_unet
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from lib_instantas.attention import RegionalAttention, cross_attention_layers
 from lib_instantas.conditioning import lay_out
@@ -222,6 +223,71 @@ def test_a_call_that_sees_one_prompt_runs_the_hosts_own_attention():
     assert asked == [6, 6, 6, 6], "the region's tokens alone, four layers"
 
 
+def test_a_negative_prompt_half_as_long_leaves_the_hosts_own_attention_at_work():
+    """Prompts come in chunks of 77 tokens; of two chunks and one, the shorter is repeated and nothing is masked."""
+    unet = ldm_unet()
+    everywhere = RegionSetup((Region(Rectangle(0, 0, 1, 1)),))
+    x, positive, negative = torch.randn(2, 4, 8, 8), prompt(6, seed=1), prompt(3, seed=2)
+    expected = torch.cat([unet(x[:1], context=positive), unet(x[1:], context=negative)])
+    asked = []
+    for layer in cross_attention_layers(unet):
+        layer.module.forward = recorded(layer.module.forward, asked)
+    result = regional("ldm", unet, everywhere, x, [prompt(5), positive], [prompt(5), negative])
+    assert asked == [6, 6, 6, 6]
+    assert torch.allclose(result, expected, atol=1e-6)
+
+
+class Adapter:
+    """What ControlNet's IP-Adapter does to a layer: its own `forward`, which adds attention to an image's tokens."""
+
+    def __init__(self, module, attention):
+        self.image = prompt(4, seed=7)
+        self.attention = attention
+        self.module = module
+
+    def forward(self, x, context=None, **_):
+        m = self.module
+        q, k, v = (
+            t.unflatten(-1, (m.heads, -1)).transpose(1, 2) for t in (m.to_q(x), m.to_k(context), m.to_v(context))
+        )
+        return m.to_out((self.attention(q, k, v) + self.added(q)).transpose(1, 2).flatten(2))
+
+    def added(self, q):
+        k, v = (to(self.image).unflatten(-1, (self.module.heads, -1)).transpose(1, 2) for to in self.keys_and_values())
+        return 0.5 * self.attention(q, k.expand(len(q), -1, -1, -1), v.expand(len(q), -1, -1, -1))
+
+    def keys_and_values(self):
+        return self.module.to_k, self.module.to_v
+
+
+def pytorchs_own(q, k, v):
+    return nn.functional.scaled_dot_product_attention(q, k, v)
+
+
+def of_another_library(q, k, v):
+    return (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1) @ v
+
+
+def with_adapters(unet, attention):
+    for layer in cross_attention_layers(unet):
+        layer.module.forward = Adapter(layer.module, attention).forward
+    return unet
+
+
+@pytest.mark.parametrize("attention", [pytorchs_own, of_another_library])
+@pytest.mark.parametrize("lengths", [(5, 7), (4, 4), (5, 4)], ids=str)
+def test_what_an_adapter_adds_to_a_layer_acts_in_every_region(attention, lengths):
+    """Also where the adapter's image has as many tokens as a prompt, or two prompts together."""
+    prompts = [prompt(n, 1, i) for i, n in enumerate(lengths)]
+    unet, x = with_adapters(ldm_unet(), attention), torch.randn(1, 4, 8, 8)
+    result = regional("ldm", unet, RegionSetup((LEFT,)), x, prompts)
+    alone = regional("ldm", ldm_unet(), RegionSetup((LEFT,)), x, prompts)
+    for layer in cross_attention_layers(unet):
+        layer.module.forward = loop_over_halves(layer.module.forward, prompts)
+    assert torch.allclose(result, unet(x, context=prompts[0]), atol=1e-5)
+    assert not torch.allclose(result, alone, atol=1e-3)
+
+
 def recorded(forward, asked):
     def recording(x, context=None, **kwargs):
         asked.append(context.shape[1])
@@ -312,6 +378,26 @@ def test_half_precision_gives_finite_answers_near_those_of_fp32(dtype, upcast):
         half = unet(x.to(dtype), context=laid.to(dtype))
     assert half.dtype == dtype
     assert torch.allclose(half.float(), expected, atol=0.05)
+
+
+def test_scores_in_fp32_are_not_brought_down_by_autocast():
+    unet = ldm_unet()
+    kinds = []
+
+    class Listening(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            if func is nn.functional.scaled_dot_product_attention:
+                kinds.append(result.dtype)
+            return result
+
+    (laid,), layout = lay_out([prompt(5), prompt(7, seed=2)])
+    attention = RegionalAttention([unet], RegionSetup((LEFT,)), upcast=True)
+    attention.layout = layout
+    call = ModelCall(whole(8, 8), whole(8, 8).tiles, 1)
+    with torch.autocast("cpu", dtype=torch.bfloat16), attention(call), Listening():
+        unet(torch.randn(1, 4, 8, 8), context=laid)
+    assert kinds == [torch.float32] * 4
 
 
 def test_keys_and_values_may_be_made_of_what_the_host_prepares():

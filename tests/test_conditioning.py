@@ -9,7 +9,7 @@ LENGTHS = st.lists(st.integers(1, 6), min_size=1, max_size=4)
 
 
 @given(LENGTHS, st.data())
-def test_every_slot_holds_its_prompt_and_after_it_padding_only(positive_lengths, data):
+def test_every_slot_holds_its_prompt_and_after_it_its_repetition_or_padding(positive_lengths, data):
     negative_lengths = [data.draw(st.integers(1, 6)) for _ in positive_lengths]
     positive = [torch.randn(3, n, 16) for n in positive_lengths]
     negative = [torch.randn(2, n, 16) for n in negative_lengths]
@@ -21,8 +21,13 @@ def test_every_slot_holds_its_prompt_and_after_it_padding_only(positive_lengths,
             n = tokens.shape[1]
             assert torch.equal(laid[:, slot][:, :n], tokens)
             assert not is_padding(laid[:, slot][:, :n]).any()
-            assert is_padding(laid[:, slot][:, n:]).all()
-    assert layout.padded == tuple(a != b for a, b in zip(positive_lengths, negative_lengths, strict=True))
+            rest = laid[:, slot][:, n:]
+            if rest.shape[1] % n:
+                assert is_padding(rest).all()
+            else:
+                assert torch.equal(rest, tokens.repeat(1, rest.shape[1] // n, 1))
+    pairs = [sorted(pair) for pair in zip(positive_lengths, negative_lengths, strict=True)]
+    assert layout.padded == tuple(longer % shorter != 0 for shorter, longer in pairs)
 
 
 def test_a_prompt_encoded_once_serves_every_row():

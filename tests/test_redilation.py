@@ -15,7 +15,7 @@ from torch import nn
 from lib_instantas.hosts.diffusers import tiled_unet
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.methods import Dilation, Direct, Redilated, Request, make_method
-from lib_instantas.redilation import Redilation, convolutions_by_depth, dispersed, redilated
+from lib_instantas.redilation import Dispersion, Redilation, convolutions_by_depth, redilated
 from lib_instantas.settings import SettingsError, parse_settings
 
 STEEP = torch.tensor([[0.0, 0, 0], [-1, 0, 1], [0, 0, 0]])
@@ -89,7 +89,7 @@ def test_dispersed_kernels_are_the_best_of_equation_4() -> None:
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(200, 1, 32, 32, generator=generator)
     small = torch.randn(3, 3, 3, generator=generator)
-    best = dispersed(small[:, None])[:, 0]
+    best = Dispersion()(small[:, None])[:, 0]
     others = [best + 0.05 * torch.randn(best.shape, generator=generator) for _ in range(5)]
     dilated = torch.zeros(3, 5, 5)
     dilated[:, ::2, ::2] = small
@@ -99,7 +99,7 @@ def test_dispersed_kernels_are_the_best_of_equation_4() -> None:
 def test_a_kernel_of_one_pixel_stays_one() -> None:
     one = torch.zeros(1, 1, 3, 3)
     one[..., 1, 1] = 1
-    assert torch.allclose(dispersed(one), F.pad(one, (1, 1, 1, 1)), atol=1e-6)
+    assert torch.allclose(Dispersion()(one), F.pad(one, (1, 1, 1, 1)), atol=1e-6)
 
 
 def test_convolutions_are_as_they_were_after_an_error() -> None:

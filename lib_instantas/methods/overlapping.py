@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -73,6 +73,10 @@ class OverlappingGrid:
 
     def plan(self, evaluation: int) -> TilePlan:
         """The same grid at every evaluation."""
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> TilePlan:
         rows, columns = (
             overlapping_segments(length, self.side, self.stride, closed)
             for length, closed in zip(self.canvas, self.closed, strict=True)
