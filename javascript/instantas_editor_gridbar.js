@@ -92,7 +92,8 @@
             if (!plan) return;
             const {tiles} = editor.grid.at(plan, view.step);
             const whose = this.links.targets.length > 1 ? `, as set in ${this.links.target.label}` : "";
-            this.note.textContent = (tiles === 1 ? "fits one tile" : `${tiles} tiles per step`) + whose;
+            const count = tiles === 1 ? "fits one tile" : `${tiles} tiles per step`;
+            this.note.textContent = [count + whose, plan.left_out].filter(Boolean).join("; ");
         }
 
         /** Ask the planner anew if anything that it depends on has changed, once it stands still for a moment. */

@@ -8,23 +8,33 @@ from itertools import product
 from typing import Any
 
 from lib_instantas.methods import Request, make_method
+from lib_instantas.outline import tile_count
 from lib_instantas.tiling import Segment, Span, TilePlan
 
 MAX_STEPS = 150
 """The WebUI's own limit of sampling steps."""
 
+MAX_TILES = 10_000
+"""Tiles of a grid that is still planned and drawn: more are no longer told apart on a screen."""
+
 MAX_RECTANGLES = 60_000
-"""What a page still draws and a response still carries; more steps than this allows are left out."""
+"""Rectangles that a response still carries; the steps beyond are left out."""
+
+MAX_PLANNED = 200_000
+"""Rectangles that are planned for one response, those of equal grids counted each time."""
 
 Rectangle = tuple[int, int, int, int]
 """(y, x, height, width) in latent pixels of the canvas as one sees it."""
+
+Grid = tuple[tuple[Rectangle, ...], int]
+"""What the tiles of a plan keep, and how many tiles there are."""
 
 
 @dataclass(frozen=True)
 class Steps:
     """The distinct plans of a run and, for each step, which of them it uses."""
 
-    plans: tuple[tuple[tuple[Rectangle, ...], int], ...]
+    plans: tuple[Grid, ...]
     order: tuple[int, ...]
 
 
@@ -32,29 +42,42 @@ def plan_document(request: Request) -> dict[str, Any]:
     """What the page needs to draw the grid of every step.
 
     `plans` holds each distinct grid once, as a count of tiles and the rectangles they keep; `steps` names the grid of
-    each step. Coordinates are latent pixels.
+    each step. Coordinates are latent pixels. A grid of too many tiles is neither planned nor drawn, only counted, as
+    `tile_count` does. `left_out` says in words what is not there because it would be too much,
+    and is empty where all is there.
     """
-    steps = _steps(request)
+    tiles = tile_count(request)
+    steps = _steps(request) if tiles <= MAX_TILES else Steps((((), tiles),), (0,))
     return {
         "canvas": {"height": request.canvas[0], "width": request.canvas[1]},
         "steps": list(steps.order),
         "plans": [{"tiles": count, "rectangles": [list(r) for r in rectangles]} for rectangles, count in steps.plans],
+        "left_out": _left_out(tiles, len(steps.order), request.steps),
     }
 
 
 def _steps(request: Request) -> Steps:
     method = make_method(request)
-    seen: dict[tuple[tuple[Rectangle, ...], int], int] = {}
+    seen: dict[Grid, int] = {}
     order: list[int] = []
-    drawn = 0
+    carried = planned = 0
     for step in range(min(request.steps, MAX_STEPS)):
         plan = method.plan(step)
-        key = (tuple(kept_rectangles(plan)), len(plan.tiles))
-        drawn += len(key[0]) if key not in seen else 0
-        if drawn > MAX_RECTANGLES and order:
+        grid = (tuple(kept_rectangles(plan)), len(plan.tiles))
+        planned += len(grid[0])
+        carried += len(grid[0]) if grid not in seen else 0
+        if order and (carried > MAX_RECTANGLES or planned > MAX_PLANNED):
             break
-        order.append(seen.setdefault(key, len(seen)))
+        order.append(seen.setdefault(grid, len(seen)))
     return Steps(tuple(seen), tuple(order))
+
+
+def _left_out(tiles: int, shown: int, steps: int) -> str:
+    if tiles > MAX_TILES:
+        return f"the grid is not drawn: at most {MAX_TILES} tiles are"
+    if shown < steps:
+        return f"steps {shown + 1} to {steps} are not shown: too many tiles in all"
+    return ""
 
 
 def kept_rectangles(plan: TilePlan) -> Iterator[Rectangle]:

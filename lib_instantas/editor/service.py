@@ -11,7 +11,7 @@ from typing import Any
 from lib_instantas.editor.plans import MAX_STEPS, plan_document
 from lib_instantas.editor.presets import PresetStore
 from lib_instantas.methods import Request
-from lib_instantas.regions_json import MAX_TEXT, setup_from_json, setup_to_json
+from lib_instantas.regions_json import MAX_PROMPT, MAX_TEXT, setup_from_json, setup_to_json
 from lib_instantas.settings import LARGEST_SIDE, names, parse_settings
 from lib_instantas.sizes import canvas_for
 
@@ -75,7 +75,7 @@ class EditorService:
         }
         method, params = request.get("method"), request.get("params", {})
         if not isinstance(method, str) or method not in methods:
-            raise RequestError(f"unknown request {method!r}")
+            raise RequestError(f"unknown request {method!r:.80}")
         if not isinstance(params, dict):
             raise RequestError("params must be an object")
         return methods[method](params)
@@ -93,8 +93,10 @@ class EditorService:
 
     def _tokens(self, params: Params) -> list[dict[str, int]] | None:
         texts = params.get("texts")
-        if not isinstance(texts, list) or len(texts) > MAX_TEXTS or not all(isinstance(t, str) for t in texts):
-            raise RequestError(f"texts must be a list of at most {MAX_TEXTS} texts")
+        if not isinstance(texts, list) or len(texts) > MAX_TEXTS or not all(map(_is_prompt, texts)):
+            raise RequestError(
+                f"texts must be a list of at most {MAX_TEXTS} texts of at most {MAX_PROMPT} characters each"
+            )
         if self.count_tokens is None:
             return None
         return [{"count": c.count, "limit": c.limit} for c in map(self.count_tokens, texts)]
@@ -143,6 +145,10 @@ def _canvas(value: Any) -> dict[str, int]:
     if not isinstance(value, dict):
         raise RequestError("canvas must be an object with width and height")
     return {side: _whole_number(value.get(side), f"canvas.{side}", SMALLEST_SIDE, LARGEST_SIDE) for side in _SIDES}
+
+
+def _is_prompt(text: Any) -> bool:
+    return isinstance(text, str) and len(text) <= MAX_PROMPT
 
 
 _SIDES = ("width", "height")

@@ -14,6 +14,11 @@ def shown(surface, step):
     )
 
 
+def drawn(surface):
+    """The grid as a picture."""
+    return surface.page.evaluate("instantasEditor.app.stage.layers.grid.toDataURL()")
+
+
 def planned(width, height, step, **settings):
     """The same, from the engine itself; for grids that do not wrap."""
     request = Request((height // 8, width // 8), NATIVE, parse_settings(settings), 0, STEPS)
@@ -59,19 +64,34 @@ def test_gamma_moves_the_grid_and_is_the_settings_own(surface):
 
 def test_the_step_slider_shows_another_grid(surface):
     surface.set_canvas(3072, 512)
-    lines = "JSON.stringify(instantasEditor.app.stage.layers.grid.find('Rect').map(r => Math.round(r.x())))"
-    first = surface.page.evaluate(lines)
+    first = drawn(surface)
     move_step_to(surface, 3)
-    assert surface.page.evaluate(lines) != first
+    assert drawn(surface) != first
     move_step_to(surface, 0)
-    assert surface.page.evaluate(lines) == first
+    assert drawn(surface) == first
 
 
 def test_the_grid_can_be_hidden(surface):
+    shown = drawn(surface)
     surface.page.get_by_label("Tile grid").uncheck()
-    assert surface.page.evaluate("instantasEditor.app.stage.layers.grid.getChildren().length") == 0
+    assert drawn(surface) != shown
     surface.page.get_by_label("Tile grid").check()
-    assert surface.page.evaluate("instantasEditor.app.stage.layers.grid.getChildren().length") > 0
+    assert drawn(surface) == shown
+
+
+def test_a_grid_of_too_many_tiles_is_counted_and_not_drawn(surface):
+    setting = surface.page.locator("#instantas_serve_tile input[type=number]")
+    surface.set_canvas(32768, 32768)
+    setting.evaluate(
+        "(field, value) => instantasEditor.fields.write(field.closest('#instantas_serve_tile'), value)", 64
+    )
+    expect(surface.page.locator(".ias-note")).to_have_text(
+        "262144 tiles per step; the grid is not drawn: at most 10000 tiles are"
+    )
+    setting.evaluate("(field, value) => instantasEditor.fields.write(field.closest('#instantas_serve_tile'), value)", 0)
+    expect(surface.page.locator(".ias-note")).to_have_text(
+        "3249 tiles per step; steps 19 to 20 are not shown: too many tiles in all"
+    )
 
 
 def test_a_canvas_of_one_tile_says_so(surface):
