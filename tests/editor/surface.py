@@ -65,6 +65,11 @@ class Surface:
             self.page.locator(f".ias-canvas-{side}").fill(str(value))
             self.page.locator(f".ias-canvas-{side}").press("Enter")
         self.wait(f"JSON.stringify(instantasEditor.app.stage.plan.canvas) === '{_latents(width, height)}'")
+        self.wait_for_the_grid()
+
+    def wait_for_the_grid(self) -> None:
+        """Until the grid that is shown is the one of all that is set now."""
+        self.wait("instantasEditor.app.gridbar.asked === instantasEditor.app.gridbar.root.dataset.plan")
 
     def at(self, point: Point) -> Point:
         """The place on the screen, whole CSS pixels as a mouse has them."""
