@@ -79,6 +79,19 @@ def test_a_bad_request_is_answered_with_what_is_wrong(service, method, params, m
     assert message in ask(service, method, **params)["error"]
 
 
+@pytest.mark.parametrize("depth", [10, 100, 200, 500, 700, 900, 980])
+@pytest.mark.parametrize("method", ["plan", "check", "save", "tokens", "load"])
+def test_however_deeply_a_request_is_nested_it_is_answered(service, method, depth):
+    deep = "[" * depth + "]" * depth
+    params = f'{{"canvas": {deep}, "settings": {deep}, "document": {deep}, "name": {deep}, "texts": {deep}}}'
+    document = f'{{"document": {{"canvas": {{"width": {deep}}}, "setup": {deep}}}, "name": "a"}}'
+    settings = f'{{"canvas": {{"width": 512, "height": 512}}, "settings": {{"gamma": {deep}}}}}'
+    for one in (params, document, settings):
+        answer = json.loads(service.answer(f'{{"id": 1, "method": "{method}", "params": {one}}}'))
+        assert answer["error"].startswith("InstantAS: ")
+        assert len(answer["error"]) < 500
+
+
 LEAVES = st.none() | st.booleans() | st.floats() | st.text(max_size=5)
 JSON = st.recursive(
     LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5), x, max_size=3), max_leaves=6

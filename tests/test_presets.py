@@ -1,10 +1,12 @@
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_instantas.editor.presets import MAX_NAME, MAX_PRESETS, PresetError, PresetStore, file_name
 
-NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
+NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=MAX_NAME)
 PATHS = st.lists(st.sampled_from(["..", "/", "\\", ".", ":", "%2e", "%2f", "~", "$HOME", "a"]), min_size=1).map("".join)
 
 
@@ -16,8 +18,8 @@ def test_a_file_name_is_a_plain_one_or_the_name_is_refused(name):
         return
     stem = encoded.removeprefix("preset-").removesuffix(".json")
     assert encoded == f"preset-{stem}.json"
-    assert set(stem) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_%ABCDEF")
-    assert len(encoded.encode()) <= 240
+    assert set(stem) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_%ABCDEF=")
+    assert len(encoded.encode()) <= 100
 
 
 @given(NAMES, NAMES)
@@ -45,10 +47,34 @@ def test_a_preset_is_found_under_its_name_and_only_in_its_folder(tmp_path_factor
     assert store.names() == []
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a" * (MAX_NAME + 1), "a\nb", "a\0b", "\u202egnp.exe", "語" * 40])
+@pytest.mark.parametrize("name", ["", "  ", "a" * (MAX_NAME + 1), "a\nb", "a\0b", "\u202egnp.exe"])
 def test_a_name_that_cannot_be_kept_is_refused(tmp_path, name):
     with pytest.raises(PresetError, match="InstantAS: "):
         PresetStore(tmp_path).save(name, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("character", ["A", "語", "\N{GRINNING FACE}", "a", " .", "/."])
+def test_a_hundred_characters_of_any_kind_make_a_name(tmp_path, character):
+    name = ("x" + character * MAX_NAME)[:MAX_NAME].strip()
+    store = PresetStore(tmp_path)
+    store.save(name, {"n": 1})
+    store.save(name[:-1] + "y", {"n": 2})
+    assert set(store.names()) == {name, name[:-1] + "y"}
+    assert (store.load(name), store.load(name[:-1] + "y")) == ({"n": 1}, {"n": 2})
+    store.delete(name)
+    assert store.names() == [name[:-1] + "y"]
+
+
+def test_a_long_file_name_of_former_times_is_read_replaced_and_deleted(tmp_path):
+    name = "語" * 20
+    old = tmp_path / f"preset-{quote(name)}.json"
+    old.write_text('{"n": 1}', encoding="utf-8")
+    store = PresetStore(tmp_path)
+    assert (store.names(), store.load(name)) == ([name], {"n": 1})
+    store.save(name, {"n": 2})
+    assert (store.names(), store.load(name), list(tmp_path.iterdir())) == ([name], {"n": 2}, [old])
+    store.delete(name)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -73,6 +99,23 @@ def test_a_damaged_preset_is_named(tmp_path):
     (tmp_path / file_name("old")).write_text("{", encoding="utf-8")
     with pytest.raises(PresetError, match="preset 'old' cannot be read"):
         PresetStore(tmp_path).load("old")
+
+
+def test_a_preset_nested_too_deeply_is_named(tmp_path):
+    (tmp_path / file_name("deep")).write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(PresetError, match="preset 'deep' cannot be read: it is nested too deeply"):
+        PresetStore(tmp_path).load("deep")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"canvas": 1}', "[" * 100_000])
+def test_a_damaged_preset_with_a_long_name_does_not_hide_the_others(tmp_path, text, caplog):
+    (tmp_path / file_name("A" * 90)).write_text(text, encoding="utf-8")
+    store = PresetStore(tmp_path)
+    store.save("other", {})
+    assert store.names() == ["other"]
+    assert "is left out" in caplog.text
+    with pytest.raises(PresetError, match="cannot be read"):
+        store.load("A" * 90)
 
 
 def test_the_number_of_presets_is_limited(tmp_path):

@@ -39,6 +39,12 @@ def test_an_unknown_setting_is_named_with_the_known_ones() -> None:
         parse_settings({"gama": 0.5})
 
 
+def test_an_unknown_setting_of_any_length_is_named_in_short() -> None:
+    with pytest.raises(SettingsError, match=r"unknown setting 'g{60,76}\.\.\.; known are enabled") as raised:
+        parse_settings({"g" * 100_000: 0.5})
+    assert len(str(raised.value)) < 1000
+
+
 def test_every_bad_setting_of_an_object_is_reported() -> None:
     with pytest.raises(SettingsError, match=r"gamma .* fit .*|fit .* gamma .*"):
         parse_settings({"gamma": 7, "fit": 7})

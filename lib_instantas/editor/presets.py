@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+logger = logging.getLogger(__name__)
+
 PREFIX, SUFFIX = "preset-", ".json"
 """A file name that begins so is no device name on Windows and no hidden file anywhere."""
 
 MAX_NAME = 100
-MAX_FILE_NAME = 240
-"""Characters of an encoded file name; file systems allow 255 bytes."""
+
+LONGEST = 100
+"""Characters of a file name that spells the preset's name; every file system takes them."""
+
+LONGEST_ONCE = 240
+"""Characters of the file names that were written in former times, which are still read."""
+
+DIGEST = "="
+"""Comes before the digest in a file name that does not spell the whole name; stands in no other."""
+
+KEPT_OF_THE_NAME, KEPT_OF_THE_DIGEST = 40, 32
 
 MAX_PRESETS = 500
 
@@ -31,9 +44,18 @@ class PresetError(ValueError):
 def file_name(name: str) -> str:
     """The file name of a preset: everything but a-z, 0-9, "-" and "_" is percent-encoded.
 
-    So no name holds a path separator, a dot or a drive, and names that differ in case only stay apart everywhere.
+    So no name holds a path separator, a dot or a drive, and names that differ in case only stay apart everywhere. Of a
+    name that would become too long so, the file name has the beginning and a digest; the file itself has the name.
     Raises PresetError for an empty, too long or unprintable name.
     """
+    spelt = _spelt(name)
+    if len(spelt) <= LONGEST:
+        return spelt
+    digest = hashlib.sha256(name.strip().encode()).hexdigest()[:KEPT_OF_THE_DIGEST]
+    return spelt[: len(PREFIX) + KEPT_OF_THE_NAME] + DIGEST + digest + SUFFIX
+
+
+def _spelt(name: str) -> str:
     name = name.strip()
     if not name:
         raise PresetError("a preset needs a name")
@@ -41,10 +63,7 @@ def file_name(name: str) -> str:
         raise PresetError(f"a preset's name must have at most {MAX_NAME} characters, got {len(name)}")
     if not name.isprintable():
         raise PresetError(f"a preset's name must be printable, got {name!r}")
-    encoded = PREFIX + "".join(c if c in _PLAIN else _encoded(c) for c in name) + SUFFIX
-    if len(encoded) > MAX_FILE_NAME:
-        raise PresetError("the preset's name is too long for a file name; use fewer or simpler characters")
-    return encoded
+    return PREFIX + "".join(c if c in _PLAIN else _encoded(c) for c in name) + SUFFIX
 
 
 def _encoded(character: str) -> str:
@@ -60,20 +79,20 @@ class PresetStore:
 
     def names(self) -> list[str]:
         """Every saved preset's name, sorted without regard to case."""
-        files = self.folder.glob(f"{PREFIX}*{SUFFIX}") if self.folder.is_dir() else ()
-        names = (unquote(path.name[len(PREFIX) : -len(SUFFIX)]) for path in files)
-        return sorted(names, key=str.casefold)
+        names = (self._name_of(path) for path in self._files())
+        return sorted((name for name in names if name is not None), key=str.casefold)
 
     def save(self, name: str, document: dict[str, Any]) -> None:
         """Write a preset, in one piece or not at all; one of the same name is replaced."""
         path = self._path(name)
-        if not path.exists() and len(self.names()) >= MAX_PRESETS:
+        if not path.exists() and len(self._files()) >= MAX_PRESETS:
             raise PresetError(f"there are {MAX_PRESETS} presets already; delete one first")
         self.folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        content = {"name": name.strip(), "preset": document} if DIGEST in path.name else document
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(document, file, ensure_ascii=False, indent=1)
+                json.dump(content, file, ensure_ascii=False, indent=1)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)
@@ -81,20 +100,49 @@ class PresetStore:
 
     def load(self, name: str) -> Any:
         """What was saved under a name, as read: the caller validates it."""
-        path = self._path(name)
-        if not path.is_file():
-            raise PresetError(f"no preset {name.strip()!r}")
+        path = self._existing(name)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            content = _content(path)
         except ValueError as error:
             raise PresetError(f"preset {name.strip()!r} cannot be read: {error}") from None
+        return content["preset"] if DIGEST in path.name else content
 
     def delete(self, name: str) -> None:
         """Remove a preset."""
+        self._existing(name).unlink()
+
+    def _files(self) -> list[Path]:
+        return list(self.folder.glob(f"{PREFIX}*{SUFFIX}")) if self.folder.is_dir() else []
+
+    def _existing(self, name: str) -> Path:
         path = self._path(name)
         if not path.is_file():
             raise PresetError(f"no preset {name.strip()!r}")
-        path.unlink()
+        return path
 
     def _path(self, name: str) -> Path:
+        """Where a preset is, or would be written."""
+        spelt = _spelt(name)
+        if LONGEST < len(spelt) <= LONGEST_ONCE and any(path.name == spelt for path in self._files()):
+            return self.folder / spelt
         return self.folder / file_name(name)
+
+    def _name_of(self, path: Path) -> str | None:
+        if DIGEST not in path.name:
+            return unquote(path.name[len(PREFIX) : -len(SUFFIX)])
+        try:
+            return str(_content(path)["name"])
+        except (OSError, ValueError) as error:
+            logger.warning("InstantAS: the preset in %s is left out: %s", path, error)
+            return None
+
+
+def _content(path: Path) -> Any:
+    """What a file holds. Raises ValueError for what is no preset, in words."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if DIGEST in path.name and not (isinstance(content, dict) and {"name", "preset"} <= set(content)):
+        raise ValueError('"name" and "preset" are missing')
+    return content

@@ -59,6 +59,8 @@ class EditorService:
             return json.dumps({"id": request.get("id"), "result": self._call(request)})
         except ValueError as error:
             return json.dumps({"id": request.get("id"), "error": str(error)})
+        except RecursionError:
+            return json.dumps({"id": request.get("id"), "error": "InstantAS: this is nested too deeply"})
         except OSError as error:
             logger.exception("InstantAS: a preset could not be stored")
             return json.dumps({"id": request.get("id"), "error": f"InstantAS: {error.strerror or error}"})
