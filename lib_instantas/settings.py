@@ -137,6 +137,7 @@ class ComposeOptions(Options):
     compose: bool = Field(
         False,
         label="Compose first",
+        needs=Capability.TWO_STAGES,
         help="Make the picture small first, at the size the model knows, so that it is one picture; then enlarge it "
         "and let the tiles add detail. Also faster for large pictures.",
     )

@@ -15,7 +15,8 @@ LAYOUTS = ("input_blocks", "down_blocks")
 
 def offer_of_host() -> Offer:
     """What the host can do with a model that allows everything: for the panel, and before a model is loaded."""
-    offer = {Capability.ANY_SHAPE, Capability.REGIONS, Capability.CONVOLUTIONS, Capability.KNOWN_VAE}
+    offer = {Capability.ANY_SHAPE, Capability.REGIONS, Capability.CONVOLUTIONS}
+    offer |= {Capability.KNOWN_VAE, Capability.TWO_STAGES}
     if hasattr(scripts.Script, "process_before_every_sampling"):
         offer.add(Capability.NOISE)
     return frozenset(offer)
