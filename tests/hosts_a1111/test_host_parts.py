@@ -307,6 +307,17 @@ def test_the_schema_is_behind_the_hosts_credentials(protection: dict, request_: 
     assert ask(**protection, **request_) == status
 
 
+def test_the_schema_says_what_a_setting_can_be_here_and_which_methods_read_it() -> None:
+    app = FastAPI()
+    add_routes(None, app)
+    described = TestClient(app).get("/instantas/schema").json()["properties"]
+    assert set(described) == set(names())
+    assert "SyncDiffusion" not in described["method"]["enum"]
+    assert described["gamma"]["methods"] == ["InstantAS"]
+    assert described["overlap"]["maximum"] == 0.95
+    assert "methods" not in described["vae"]
+
+
 # The host's features
 
 

@@ -10,6 +10,8 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import shared
 
+from lib_instantas.agreement import Offer, choices_of, readers
+from lib_instantas.hosts.a1111.offers import offer_of_host
 from lib_instantas.settings import Settings
 
 
@@ -21,10 +23,22 @@ def add_routes(_: Any, app: FastAPI) -> None:
 def schema() -> dict[str, Any]:
     """The JSON schema of the settings object."""
     described = Settings.schema()
-    for setting in described["properties"].values():
-        if "choices" in setting:
-            setting["enum"] = setting.pop("choices")
-    return described | {"additionalProperties": False}
+    offer = offer_of_host()
+    properties = {name: _described(name, setting, offer) for name, setting in described["properties"].items()}
+    return described | {"properties": properties, "additionalProperties": False}
+
+
+SAID_IN_A_SCHEMA = ("title", "type", "default", "minimum", "maximum", "step", "label", "help", "allowed")
+
+
+def _described(name: str, setting: dict[str, Any], offer: Offer) -> dict[str, Any]:
+    """One setting: what a JSON schema says of it, what it can be on this host, and which methods read it."""
+    said: dict[str, Any] = {key: setting[key] for key in SAID_IN_A_SCHEMA if key in setting}
+    if "choices" in setting:
+        said["enum"] = choices_of(name, offer)
+    if methods := readers(name):
+        said["methods"] = methods
+    return said
 
 
 def credentials_check(app: FastAPI) -> Callable[..., Any]:
