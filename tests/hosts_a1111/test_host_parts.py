@@ -315,7 +315,7 @@ def test_the_schema_says_what_a_setting_can_be_here_and_which_methods_read_it() 
     assert "SyncDiffusion" not in described["method"]["enum"]
     assert described["gamma"]["methods"] == ["InstantAS"]
     assert described["overlap"]["maximum"] == 0.95
-    assert "methods" not in described["regions"]
+    assert "direct" not in described["compose"]["methods"]
 
 
 # The host's features
