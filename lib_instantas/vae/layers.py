@@ -6,7 +6,6 @@ weights: other parts may have patched it (LoRA).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,18 +15,20 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lib_instantas.device import no_autocast
 from lib_instantas.tiling import Size
 from lib_instantas.vae.maps import Box, Paths, grid, whole
 from lib_instantas.vae.norm import SharedNorm, sum_in_float, wider
 from lib_instantas.vae.options import Axes, Workspace
-
-logger = logging.getLogger(__name__)
 
 SAME, UP, DOWN = Fraction(1), Fraction(2), Fraction(1, 2)
 """How the side of a map changes: output pixels per input pixel."""
 
 CPU_QUERIES = 8192
 """Queries at a time on a CPU: PyTorch's kernel there never holds their scores, and is slow with few of them."""
+
+BYTES_PER_SCORE = 8
+"""Of attention without a fused kernel: a score and its softmax, in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,11 @@ class Layer:
 
     def prepare(self, before: Paths, work: Workspace) -> Any:
         """What is known only when the whole map before it is: handed to every `tile`."""
-        return None if self.norm is None else SharedNorm.of(self.norm, before.main.moments, work.device)
+        return None if self.norm is None else SharedNorm.of(self.norm, list(before.main.moments.values()))
+
+    def prepare_precisely(self, prepared: Any, before: Paths, work: Workspace) -> Any:
+        """The same in float32, for tiles that were not finite."""
+        return prepared
 
     def tile(
         self, keep: Box, before: Paths, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
@@ -132,7 +137,7 @@ class Convolution(Layer):
         """The tile, from its window of the main path and, where a residual block ends, the same tile of the other."""
         window = self.window(keep, before.main.size, work.wrap)
         x = before.main.read(window).to(work.device, dtype)
-        with in_precision(self.modules, x.dtype), _no_autocast_if(dtype is not None, work.device):
+        with in_precision(self.modules, x.dtype), _exactly(dtype is not None, work):
             skip = self._cut(self.branch(x), window, keep) if isinstance(self.branch, nn.Module) else None
             if prepared is not None:
                 x = prepared(x, in_place=not before.main.keeps(x))
@@ -178,27 +183,26 @@ class Attention(Layer):
         return 4 * self.channels
 
     def prepare(self, before: Paths, work: Workspace) -> _Known:
-        """The norm, and the keys and values of all pixels; in float32 where they are not finite otherwise."""
-        norm = super().prepare(before, work)
-        dtype = before.main.dtype
-        known = self._project_all(before, norm, work, dtype)
-        if not all(bool(torch.isfinite(sum_in_float(part))) for part in known[1:]):
-            logger.warning("InstantAS: NaN or Inf in VAE %s, keys and values: redone in float32", self.name)
-            work.recovery.redone += 1
-            known = self._project_all(before, norm, work, torch.float32)
-        return known
+        """The norm, and the keys and values of all pixels."""
+        return self._project_all(before, super().prepare(before, work), work, before.main.dtype)
+
+    def prepare_precisely(self, prepared: _Known, before: Paths, work: Workspace) -> _Known:
+        """The keys and values may be what was not finite."""
+        return self._project_all(before, prepared.norm, work, wider(torch.float32, prepared.keys.dtype))
 
     def _project_all(self, before: Paths, norm: SharedNorm, work: Workspace, dtype: torch.dtype) -> _Known:
         area = whole(before.main.size).area
         shape = (before.main.batch, self.heads, area, self.channels // self.heads)
         keys, values = (torch.empty(shape, dtype=dtype, device=work.device) for _ in range(2))
         start = 0
-        with in_precision(self.modules, dtype):
+        with in_precision(self.modules, dtype), _exactly(dtype != before.main.dtype, work):
             for box in grid(before.main.size, max(1, work.elements // self.width)):
                 x = norm(before.main.read(box).to(work.device, dtype))
                 keys.narrow(2, start, box.area).copy_(self._tokens(self.key, x))
                 values.narrow(2, start, box.area).copy_(self._tokens(self.value, x))
                 start += box.area
+        # One that is not finite spoils every tile: the check of the tiles finds it, without one of its own.
+        values += 0 * (sum_in_float(keys) + sum_in_float(values)).to(dtype)
         return _Known(norm, keys, values)
 
     def tile(
@@ -209,17 +213,25 @@ class Attention(Layer):
         piece = before.main.read(keep)
         dtype = dtype or wider(piece.dtype, keys.dtype)
         x = piece.to(work.device, dtype)
-        with in_precision(self.modules, dtype), _no_autocast_if(dtype != piece.dtype, work.device):
+        with in_precision(self.modules, dtype), _exactly(dtype != piece.dtype, work):
             queries = self._tokens(self.query, norm(x))
             y = self._map(self._attended(queries, keys.to(dtype), values.to(dtype), work), x.shape[-2:])
             return ((x + y) if self.residual else y) / self.divisor, None
 
     def _attended(self, queries: Tensor, keys: Tensor, values: Tensor, work: Workspace) -> Tensor:
         """A block of queries at a time against all keys."""
-        block = max(CPU_QUERIES if work.device.type == "cpu" else 1, work.elements // keys.shape[2])
+        block = self._block(keys, work)
         # PyTorch's CPU kernel that keeps no scores takes channels that lie side by side only, else it keeps them all.
         parts = queries.contiguous().split(block, dim=2)
         return torch.cat([nn.functional.scaled_dot_product_attention(part, keys, values) for part in parts], dim=2)
+
+    def _block(self, keys: Tensor, work: Workspace) -> int:
+        """Queries at a time: as many as a tile's elements or the spare memory hold the scores of."""
+        least = max(1, work.elements // keys.shape[2])
+        if work.device.type == "cpu":
+            return max(CPU_QUERIES, least)
+        scores = keys.shape[0] * keys.shape[1] * keys.shape[2]
+        return max(least, work.spare_bytes() // (BYTES_PER_SCORE * scores))
 
     def _tokens(self, module: nn.Module, x: Tensor) -> Tensor:
         """A projection of a map `[batch, channels, h, w]` as `[batch, heads, h * w, channels / heads]`."""
@@ -237,7 +249,10 @@ class Attention(Layer):
 
 @contextmanager
 def in_precision(modules: Iterable[nn.Module], dtype: torch.dtype) -> Iterator[None]:
-    """Run modules whose weights are of another dtype in `dtype`; afterwards every weight is the tensor it was."""
+    """Run modules whose weights are of another dtype in `dtype`; afterwards every weight is the tensor it was.
+
+    Unless a host moved it meanwhile (`--medvram`): then it stays where the host put it, in its own dtype.
+    """
     weights = [p for module in modules for p in module.parameters() if p.dtype.is_floating_point and p.dtype != dtype]
     originals = [weight.data for weight in weights]
     try:
@@ -246,12 +261,13 @@ def in_precision(modules: Iterable[nn.Module], dtype: torch.dtype) -> Iterator[N
         yield
     finally:
         for weight, original in zip(weights, originals, strict=True):
-            weight.data = original
+            moved = weight.device != original.device
+            weight.data = weight.data.to(original.dtype) if moved else original
 
 
-def _no_autocast_if(precise: bool, device: torch.device) -> AbstractContextManager[object]:
+def _exactly(precise: bool, work: Workspace) -> AbstractContextManager[object]:
     """No automatic mixed precision where a dtype was asked for."""
-    return torch.autocast(device.type, enabled=False) if precise else nullcontext()
+    return no_autocast(work.device) if precise else nullcontext()
 
 
 def _activated(activation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ class Map:
 
     size: Size
     pieces: dict[Box, Tensor] = field(default_factory=dict)
-    moments: list[Moments] = field(default_factory=list)
+    moments: dict[Box, Moments] = field(default_factory=dict)
     readers: Counter[Box] = field(default_factory=Counter)
 
     @classmethod
@@ -132,6 +132,11 @@ class Map:
         for part, target in parts:
             target.of(result).copy_(part)
         return result
+
+    def move_to(self, device: torch.device) -> None:
+        """Keep all pieces on this device from now on."""
+        for box, piece in self.pieces.items():
+            self.pieces[box] = piece.to(device)
 
     def keeps(self, tensor: Tensor) -> bool:
         """Whether a tensor that was read is a piece itself, not a copy."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import torch
 from torch import Tensor
@@ -42,22 +41,36 @@ class Moments:
         deviation = torch.linalg.vector_norm(x - mean, dim=(-2, -1)).square()
         return cls(x.shape[-2] * x.shape[-1], mean.flatten(1), deviation)
 
+    def grouped(self, count: int, near: Tensor) -> Moments:
+        """By channel groups, `[batch, count, channels / count]`, the mean told from `near`."""
+        mean, deviation = (part.unflatten(1, (count, -1)) for part in (self.mean, self.deviation))
+        return Moments(self.count, mean - near, deviation)
+
+    @classmethod
+    def merged(cls, a: Moments, b: Moments) -> Moments:
+        """Those of two tiles together: the pairwise rule of Chan, Golub and LeVeque (1983)."""
+        count = a.count + b.count
+        apart = b.mean - a.mean
+        mean = a.mean.add(apart, alpha=b.count / count)
+        deviation = torch.addcmul(a.deviation + b.deviation, apart, apart, value=a.count * b.count / count)
+        return cls(count, mean, deviation)
+
 
 def group_statistics(tiles: Sequence[Moments], count: int) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) variance of `count` channel groups over all tiles, `[batch, count]` in float64 on the CPU.
+    """Mean and (biased) variance of `count` channel groups over all tiles, `[batch, count]` where the tiles are.
 
-    The tiles are merged by the pairwise rule of Chan, Golub and LeVeque (1983).
+    In the tiles' own precision, since not every device has a wider one. So means are told from a value near them, which
+    rounds once where they are large, and merged in a tree of pairs, in which rounding grows with the depth only.
     """
-    means = torch.stack([tile.mean for tile in tiles]).cpu().double()
-    deviations = torch.stack([tile.deviation for tile in tiles]).cpu().double()
-    weights = torch.tensor([tile.count for tile in tiles], dtype=torch.float64)[:, None, None]
-    grouped = (*means.shape[:2], count, means.shape[2] // count)
-    means, deviations = means.reshape(grouped), deviations.reshape(grouped)
-    weights = weights[..., None].expand(grouped)
-    total = weights.sum((0, 3))
-    mean = (weights * means).sum((0, 3)) / total
-    spread = (weights * (means - mean[None, ..., None]).square()).sum((0, 3))
-    return mean, (deviations.sum((0, 3)) + spread) / total
+    near = tiles[0].mean.unflatten(1, (count, -1))[..., :1]
+    merged = [tile.grouped(count, near) for tile in tiles]
+    while len(merged) > 1:
+        odd = merged[-1:] if len(merged) % 2 else []
+        merged = [Moments.merged(*pair) for pair in zip(merged[::2], merged[1::2], strict=False)] + odd
+    channels = merged[0]
+    mean = channels.mean.mean(-1, keepdim=True)
+    variance = (channels.deviation / channels.count + (channels.mean - mean).square()).mean(-1)
+    return (near + mean).squeeze(-1), variance
 
 
 @dataclass(frozen=True)
@@ -68,17 +81,20 @@ class SharedNorm:
     shift: Tensor
 
     @classmethod
-    def of(cls, norm: torch.nn.GroupNorm, tiles: Sequence[Moments], device: torch.device) -> SharedNorm:
-        """Fix the statistics of `norm` to those of all tiles."""
+    def of(cls, norm: torch.nn.GroupNorm, tiles: Sequence[Moments]) -> SharedNorm:
+        """Fix the statistics of `norm` to those of all tiles; nothing leaves the device where these were measured."""
         mean, variance = group_statistics(tiles, norm.num_groups)
         per_group = norm.num_channels // norm.num_groups
         scale = (variance + norm.eps).rsqrt().repeat_interleave(per_group, dim=1)
-        shift = -mean.repeat_interleave(per_group, dim=1) * scale
+        shift = -mean.repeat_interleave(per_group, dim=1)
         if norm.affine:
-            weight, bias = norm.weight.detach().cpu().double(), norm.bias.detach().cpu().double()
-            scale, shift = scale * weight, shift * weight + bias
-        dtype = reduce(wider, (tile.mean.dtype for tile in tiles))
-        return cls(*(part.to(dtype).unflatten(-1, (-1, 1, 1)).to(device) for part in (scale, shift)))
+            # Wherever a host keeps them (in main memory, in 8 bits): the norm itself is never called.
+            weight, bias = (part.detach().to(scale) for part in (norm.weight, norm.bias))
+            scale = scale * weight
+            shift = torch.addcmul(bias, shift, scale)
+        else:
+            shift = shift * scale
+        return cls(scale.unflatten(-1, (-1, 1, 1)), shift.unflatten(-1, (-1, 1, 1)))
 
     def __call__(self, x: Tensor, in_place: bool = False) -> Tensor:
         """Normalise; computed in float32 at least and returned in the dtype of `x`, as GroupNorm itself does."""

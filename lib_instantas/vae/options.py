@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 import torch
 
+from lib_instantas.device import empty_cache, free_bytes, shares_main_memory
+
 Axes = tuple[bool, bool]
 """(vertical, horizontal)."""
 
 SMALLEST_TILE, LARGEST_TILE = 64, 4096
 MODES = ("exact", "fast")
 STORES = ("auto", "device", "main")
+
+SPARE_SHARE = 0.5
+"""Of the free memory that a tile may take beyond its elements, as long as memory has not run out."""
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
@@ -47,19 +52,24 @@ class Options:
 
 @dataclass
 class Recovery:
-    """What went wrong and was put right: tiles redone in float32, and tiles halved when memory ran out."""
+    """What went wrong and was put right.
+
+    Tiles redone in float32, tiles halved when memory ran out, and pictures begun anew in tiles for the same reason.
+    """
 
     redone: int = 0
     halved: int = 0
     unresolved: int = 0
+    tiled: int = 0
 
     def __str__(self) -> str:
         parts = [
-            (self.redone, "redone in float32 after NaN or Inf"),
-            (self.halved, "halved when out of memory"),
-            (self.unresolved, "NaN or Inf even in float32"),
+            (self.tiled, "picture", "done again in tiles when out of memory"),
+            (self.redone, "tile", "redone in float32 after NaN or Inf"),
+            (self.halved, "tile", "halved when out of memory"),
+            (self.unresolved, "tile", "NaN or Inf even in float32"),
         ]
-        return ", ".join(f"{count} {'tile' if count == 1 else 'tiles'} {what}" for count, what in parts if count)
+        return ", ".join(f"{count} {noun}{'' if count == 1 else 's'} {what}" for count, noun, what in parts if count)
 
 
 @dataclass
@@ -67,7 +77,8 @@ class Workspace:
     """What all layers of one call share.
 
     They compute on `device`. Their maps are kept on `store` in `dtype`, where that holds the values. A tile may have
-    so many `elements` for now. `done` and `total` are multiplications.
+    so many `elements` for now. `done` and `total` are multiplications. `tight`: memory ran
+    out once.
     """
 
     device: torch.device
@@ -79,6 +90,7 @@ class Workspace:
     recovery: Recovery
     total: int
     done: int = 0
+    tight: bool = False
 
     def advance(self, work: int) -> None:
         """Tell the caller that one more tile is done."""
@@ -86,9 +98,14 @@ class Workspace:
         self.options.progress(self.done, self.total)
 
     def make_room(self) -> None:
-        """Go on with half as much at once, and keep the maps elsewhere."""
+        """Go on with half as much at once, and keep the maps in main memory."""
         self.recovery.halved += 1
+        self.tight = True
         self.elements = max(self.elements // 2, 1)
-        self.store = torch.device("cpu")
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        if not shares_main_memory(self.device):
+            self.store = torch.device("cpu")
+        empty_cache(self.device)
+
+    def spare_bytes(self) -> int:
+        """What may be taken beyond the tile's elements; nothing where memory is tight, or nobody knows."""
+        return 0 if self.tight else int(SPARE_SHARE * (free_bytes(self.device) or 0))

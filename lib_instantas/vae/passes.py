@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lib_instantas.denoiser import is_out_of_memory
+from lib_instantas.device import free_bytes, is_out_of_memory, shares_main_memory
 from lib_instantas.tiling import Size
 from lib_instantas.vae.layers import Layer
 from lib_instantas.vae.maps import Box, Map, Paths, grid
@@ -59,30 +63,19 @@ def _store(layers: Sequence[Layer], source: Tensor, options: Options) -> torch.d
     device = source.device
     if options.store == "main":
         return torch.device("cpu")
-    if options.store == "device" or device.type != "cuda":
+    free = None if options.store == "device" or shares_main_memory(device) else free_bytes(device)
+    if free is None:
         return device
-    free, _ = torch.cuda.mem_get_info(device)
     needed = source.shape[0] * map_bytes(layers, (source.shape[-2], source.shape[-1]), source.element_size())
     return device if needed <= SHARE_OF_FREE_MEMORY * free else torch.device("cpu")
 
 
-class Tile(NamedTuple):
-    """What a layer made of a tile: of the main path with its moments, if asked for, and of the path around."""
-
-    main: Tensor
-    skip: Tensor | None
-    moments: Moments | None
-
-    @property
-    def finite(self) -> bool:
-        """Whether it holds neither NaN nor infinity."""
-        check = sum_in_float(self.main) if self.moments is None else self.moments.deviation.sum()
-        parts = [check] if self.skip is None else [check, sum_in_float(self.skip)]
-        return all(bool(torch.isfinite(part)) for part in parts)
-
-
 class Pass:
-    """One layer over a whole map: reads the map before it in tiles, and frees it as it goes."""
+    """One layer over a whole map: reads the map before it in tiles, and frees it as it goes.
+
+    A tile is computed, measured and kept without looking at its values; what says whether it is finite is read once
+    for a whole row of tiles, since a device that is asked for a value must first finish all that it has been given.
+    """
 
     def __init__(self, layer: Layer, before: Paths, work: Workspace, measure: bool) -> None:
         self.layer = layer
@@ -93,88 +86,137 @@ class Pass:
         size = layer.out_size(before.main.size)
         skip = before.skip if layer.branch is None else before.main if layer.branch == "input" else Map(size)
         self.after = Paths(Map(size), None if layer.join else skip)
-        self._unready = True
-        self._warned = False
+        self._written = [self.after.main, skip] if isinstance(layer.branch, nn.Module) and skip else [self.after.main]
+        self._is_prepared = self._is_precise = self._warned = False
 
     def run(self) -> Paths:
-        """All tiles, one after another."""
+        """All tiles, row by row."""
         widest = max(self.before.main.channels, self.layer.width)
         tiles = grid(self.after.main.size, max(1, self.work.elements // widest))
-        reading = [(map_, self._read(map_, tile)) for tile in tiles for map_ in self._freed()]
-        for map_, window in reading:
+        for map_, window in self._readings(tiles):
             map_.reserve([window])
-        for tile in tiles:
-            self._fill(tile)
-            for map_ in self._freed():
-                map_.release(self._read(map_, tile))
+        for row in self._rows(tiles):
+            self._settle([made for tile in row for made in self._fill(tile)])
+            for map_, window in self._readings(row):
+                map_.release(window)
         return self.after
 
-    def _freed(self) -> list[Map]:
-        """The maps that nobody needs after this pass."""
-        main = [] if self.after.skip is self.before.main else [self.before.main]
-        return [*main, self.before.skip] if self.layer.join and self.before.skip is not None else main
+    def _rows(self, tiles: list[Box]) -> list[list[Box]]:
+        """What is checked at once; where every tile is moved off the device, that waits anyway."""
+        if self.work.store != self.work.device:
+            return [[tile] for tile in tiles]
+        return [list(row) for _, row in groupby(tiles, key=attrgetter("top"))]
 
-    def _read(self, map_: Map, tile: Box) -> Box:
-        """What a tile reads of a map."""
-        return self.layer.window(tile, map_.size, self.work.wrap) if map_ is self.before.main else tile
+    def _readings(self, tiles: Iterable[Box]) -> Iterator[tuple[Map, Box]]:
+        """The maps that nobody needs after this pass, with what each tile reads of them."""
+        main, skip = self.before.main, self.before.skip
+        for tile in tiles:
+            if self.after.skip is not main:
+                yield main, self.layer.window(tile, main.size, self.work.wrap)
+            if self.layer.join and skip is not None:
+                yield skip, tile
 
-    def _fill(self, tile: Box) -> None:
-        """Compute and keep one tile; in halves, and these in halves, if there is not enough memory."""
-        pending = deque([tile])
+    def _fill(self, tile: Box, dtype: torch.dtype | None = None) -> list[tuple[Box, Tensor]]:
+        """Compute and keep a tile; in halves, and these in halves, if there is not enough memory.
+
+        Returns the parts, each with a number that is finite if all values are (see `_check`).
+        """
+        pending, made = deque([tile]), []
         while pending:
             if self.work.options.interrupted():
                 raise Interrupted
             part = pending.popleft()
-            if self._attempt(part):
-                self.work.advance(self.layer.work(part.size))
-            else:
+            check = self._attempt(part, dtype)
+            if check is None:
                 pending.extendleft(reversed(part.halves()))
+                continue
+            made.append((part, check))
+            if dtype is None:
+                self.work.advance(self.layer.work(part.size))
+        return made
 
-    def _attempt(self, tile: Box) -> bool:
-        """Compute and keep a tile, redone in float32 if it was not finite; False when memory ran out."""
+    def _attempt(self, tile: Box, dtype: torch.dtype | None) -> Tensor | None:
+        """Compute and keep a tile; None when memory ran out."""
         try:
-            made = self._compute(tile)
-            self._keep(tile, made if made.finite else self._redo(tile))
-            return True
-        except (torch.cuda.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            return self._compute(tile, dtype)
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or tile.area <= SMALLEST_AREA:
                 raise
             logger.warning("InstantAS: out of memory in VAE %s, going on with tiles of half the size", self.layer.name)
         # Outside the handler: only now are the failed tensors free.
         self.work.make_room()
-        return False
+        for map_ in (self.before.main, self.before.skip, self.after.main, self.after.skip):
+            if map_ is not None:
+                map_.move_to(self.work.store)
+        return None
 
-    def _compute(self, tile: Box, dtype: torch.dtype | None = None) -> Tile:
-        if self._unready:
+    def _compute(self, tile: Box, dtype: torch.dtype | None) -> Tensor:
+        if not self._is_prepared:
             self.prepared = self.layer.prepare(self.before, self.work)
-            self._unready = False
+            self._is_prepared = True
+        if dtype is not None and not self._is_precise:
+            self.prepared = self.layer.prepare_precisely(self.prepared, self.before, self.work)
+            self._is_precise = True
         main, skip = self.layer.tile(tile, self.before, self.prepared, self.work, dtype)
-        return Tile(main, skip, Moments.of(main) if self.measure else None)
+        moments = Moments.of(main) if self.measure else None
+        check = self._check(main, skip, moments)
+        self.after.main.pieces[tile] = self._stored(main)
+        if skip is not None:
+            self._written[1].pieces[tile] = self._stored(skip)
+        if moments is not None:
+            self.after.main.moments[tile] = moments
+        return check
 
-    def _redo(self, tile: Box) -> Tile:
-        level = logging.DEBUG if self._warned else logging.WARNING
-        self._warned = True
-        logger.log(level, "InstantAS: NaN or Inf in VAE %s, tile %s: redone in float32", self.layer.name, tile)
-        made = self._compute(tile, torch.float32)
-        self.work.recovery.redone += 1
-        if not made.finite:
-            self.work.recovery.unresolved += 1
-        return made
+    def _check(self, main: Tensor, skip: Tensor | None, moments: Moments | None) -> Tensor:
+        """One number, finite if all values are; the largest of them where they may not fit the maps' dtype."""
+        parts = [main] if skip is None else [main, skip]
+        if any(self._is_wide(part) for part in parts):
+            return reduce(torch.maximum, [part.abs().amax().to(wider(part.dtype, torch.float32)) for part in parts])
+        total = sum_in_float(main) if moments is None else moments.deviation.sum()
+        return total if skip is None else total + sum_in_float(skip)
 
-    def _keep(self, tile: Box, made: Tile) -> None:
-        self.after.main.pieces[tile] = self._stored(made.main)
-        if made.skip is not None and self.after.skip is not None:
-            self.after.skip.pieces[tile] = self._stored(made.skip)
-        if made.moments is not None:
-            self.after.main.moments.append(made.moments)
+    def _is_wide(self, part: Tensor) -> bool:
+        return wider(part.dtype, self.work.dtype) != self.work.dtype
 
     def _stored(self, part: Tensor) -> Tensor:
-        """On the store's device, without the halo it may be a view into, and as narrow as its values allow."""
-        dtype = self.work.dtype
-        if wider(part.dtype, dtype) != dtype and bool(part.abs().amax() <= torch.finfo(dtype).max):
-            part = part.to(dtype)
+        """On the store's device, and without the halo it may be a view into."""
         part = part.to(self.work.store)
         return part if part.is_contiguous() else part.clone(memory_format=torch.contiguous_format)
+
+    def _settle(self, made: list[tuple[Box, Tensor]], redone: bool = False) -> None:
+        """Read the checks of a row: redo in float32 what is not finite, and keep in the maps' dtype what fits it."""
+        boxes = [box for box, _ in made]
+        checks = read_back([check for _, check in made])
+        wrong = [box for box, check in zip(boxes, checks, strict=True) if not math.isfinite(check)]
+        for box, check in zip(boxes, checks, strict=True):
+            if check <= torch.finfo(self.work.dtype).max:
+                self._narrow(box)
+        if redone:
+            self.work.recovery.unresolved += len(wrong)
+        elif wrong:
+            self._redo(wrong)
+
+    def _narrow(self, box: Box) -> None:
+        for map_ in self._written:
+            if box in map_.pieces and self._is_wide(map_.pieces[box]):
+                map_.pieces[box] = map_.pieces[box].to(self.work.dtype)
+
+    def _redo(self, boxes: list[Box]) -> None:
+        level = logging.DEBUG if self._warned else logging.WARNING
+        self._warned = True
+        logger.log(level, "InstantAS: NaN or Inf in VAE %s, %d tiles: redone in float32", self.layer.name, len(boxes))
+        for box in boxes:
+            for map_ in self._written:
+                map_.pieces.pop(box, None)
+                map_.moments.pop(box, None)
+        precise = wider(torch.float32, self.work.dtype)
+        self._settle([made for box in boxes for made in self._fill(box, precise)], redone=True)
+        self.work.recovery.redone += len(boxes)
+
+
+def read_back(numbers: list[Tensor]) -> list[float]:
+    """The values of tensors of one number, all in one transfer."""
+    return torch.stack(numbers).cpu().tolist()
 
 
 def output_sizes(layers: Sequence[Layer], size: Size) -> list[Size]:
