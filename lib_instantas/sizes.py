@@ -16,10 +16,16 @@ def parse_size(text: str) -> Size:
     match = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})", text.strip())
     if not match:
         raise SettingsError(f"size must be WIDTHxHEIGHT in pixels, such as 2048x512, got {text!r}")
-    width, height = int(match[1]), int(match[2])
-    if not all(64 <= side <= LARGEST_SIDE for side in (width, height)):
-        raise SettingsError(f"size must be between 64 and {LARGEST_SIDE} pixels on each side, got {text!r}")
-    return height, width
+    size = int(match[2]), int(match[1])
+    check_size(size)
+    return size
+
+
+def check_size(size: Size) -> None:
+    """Raises SettingsError unless both sides, in image pixels, are from 64 to 32768."""
+    if not all(64 <= side <= LARGEST_SIDE for side in size):
+        shown = f"{size[1]}x{size[0]}"
+        raise SettingsError(f"size must be between 64 and {LARGEST_SIDE} pixels on each side, got {shown}")
 
 
 def canvas_for(size: Size) -> Size:

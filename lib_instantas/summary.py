@@ -19,8 +19,8 @@ class Summary:
     the tiles the UNet sees in all, `computed_ratio` the latent pixels it computes per latent pixel of the canvas.
     `period` is the number of moves after which a cyclic grid repeats, None for any other; `offsets` is where the
     grid stands at each step, (down, right), for a method that moves one. `uncovered` is the share of the canvas that
-    keeps its last prediction, averaged over the evaluations. `dilation` is how far convolutions reach, 1 being as
-    trained, in the first `dilated` evaluations.
+    keeps its last prediction, averaged over the evaluations. `closed` says which axes are a ring. `dilation` is how
+    far convolutions reach, 1 being as trained, in the first `dilated` evaluations.
     """
 
     canvas: Size
@@ -33,6 +33,7 @@ class Summary:
     uncovered: float = 0.0
     dilation: float = 1.0
     dilated: int = 0
+    closed: tuple[bool, bool] = (False, False)
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain lists and numbers."""
@@ -42,8 +43,8 @@ class Summary:
 
     @property
     def does_something(self) -> bool:
-        """Whether there is anything to do: a canvas that fits one tile is left to the model."""
-        return self.tiles_per_step > 1 or self.dilated > 0
+        """Whether there is anything to do: a canvas that fits one tile, and is not a ring, is left to the model."""
+        return self.tiles_per_step > 1 or self.dilated > 0 or any(self.closed)
 
     def __str__(self) -> str:
         height, width = (side * LATENT_SCALE for side in self.tile)
@@ -74,6 +75,14 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def done_by(request: Request) -> str:
+    """What the request's method does, in words, or why it does nothing."""
+    summary = summarise(request)
+    if summary.does_something or request.settings.method == "direct":
+        return str(summary)
+    return why_off(request.settings.method)
+
+
 def summarise(request: Request) -> Summary:
     """What the request's method does in `request.steps` evaluations of the sampler."""
     method = make_method(request)
@@ -90,6 +99,7 @@ def summarise(request: Request) -> Summary:
         computed_ratio=sum(plan.computed for plan in plans) / (len(plans) * request.canvas[0] * request.canvas[1]),
         period=period(request.settings.gamma) if cyclic else None,
         uncovered=sum(plan.uncovered for plan in plans) / len(plans),
+        closed=first.closed,
         dilation=dilation.factor,
         dilated=dilation.until,
         offsets=tuple(map(grid.offset, range(request.steps))) if grid else (),

@@ -99,8 +99,8 @@ class TilePlan:
 
     @property
     def is_whole_canvas(self) -> bool:
-        """Whether the plan is the canvas itself, so that the model can be asked directly."""
-        return len(self.tiles) == 1 and self.tiles[0].size == self.canvas and self.shift == (0, 0)
+        """Whether the plan is the open canvas itself, so that the model can be asked directly."""
+        return len(self.tiles) == 1 and self.tiles[0].size == self.canvas and not any(self.closed)
 
 
 @dataclass(frozen=True)

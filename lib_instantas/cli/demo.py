@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lib_instantas.cli.generate import EMBEDDED_MODEL, progress_bar, save
+from lib_instantas.cli.generate import EMBEDDED_MODEL, progress_bar
+from lib_instantas.cli.pictures import save
 from lib_instantas.drawing import draw_plan
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.methods import Request
@@ -62,8 +63,8 @@ def run(options: argparse.Namespace) -> None:
             seed=SEED,
             steps=STEPS,
         )
-        result = generator(job, on_step=progress_bar(job.steps, show.name))
-        save(result, options.out / f"{show.name}.png")
+        result = generator(job, on_step=progress_bar(job.evaluations, show.name))
+        print(save(result, options.out / f"{show.name}.png"))
 
 
 def _draw_plan(file: Path, native: int) -> None:

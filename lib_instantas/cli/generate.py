@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lib_instantas.cli.options import add_settings, settings_from
-from lib_instantas.hosts.standalone import SAMPLERS, Generator, Job, Result
-from lib_instantas.settings import SettingsError
+from lib_instantas.cli.pictures import check_output, save
+from lib_instantas.hosts.standalone import SAMPLERS, Generator, Job, check_job
 from lib_instantas.sizes import parse_size
 
 EMBEDDED_MODEL = Path(__file__).resolve().parents[2] / "small_world" / "model" / "small_world.safetensors"
@@ -31,7 +31,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--regions", type=_text_of, default=argparse.SUPPRESS, metavar="FILE", help="JSON file of regions"
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("picture.png"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("picture.png"), help="PNG, JPEG or WebP")
     add_settings(parser)
     parser.set_defaults(run=run)
 
@@ -41,25 +41,15 @@ def run(options: argparse.Namespace) -> None:
     from lib_instantas.hosts.checkpoints import load_pipeline
 
     job = job_from(options)
+    check_output(options.output, job.size)
     generator = Generator(load_pipeline(options.model, options.device))
-    save(generator(job, on_step=progress_bar(job.steps)), options.output)
-
-
-def save(result: Result, file: Path) -> None:
-    """Write a PNG with its infotext where the WebUI looks for it, and say where."""
-    from PIL.PngImagePlugin import PngInfo
-
-    metadata = PngInfo()
-    metadata.add_text("parameters", result.infotext)
-    result.image.save(file, pnginfo=metadata)
-    print(file)
+    generator.check(job)
+    print(save(generator(job, on_step=progress_bar(job.evaluations)), options.output))
 
 
 def job_from(options: argparse.Namespace) -> Job:
-    """The job that the options describe; raises SettingsError for one that cannot be done."""
-    if options.steps < 1:
-        raise SettingsError(f"steps must be at least 1, got {options.steps}")
-    return Job(
+    """The job that the options describe; raises SettingsError for one that no model could do."""
+    job = Job(
         prompt=options.prompt,
         negative_prompt=options.negative_prompt,
         size=parse_size(options.size),
@@ -69,6 +59,8 @@ def job_from(options: argparse.Namespace) -> Job:
         guidance=options.guidance,
         sampler=options.sampler,
     )
+    check_job(job)
+    return job
 
 
 def _text_of(path: str) -> str:

@@ -15,13 +15,38 @@ def load_pipeline(model: Path, device: str = "cpu") -> Any:
 
     A checkpoint with its own `NAME.yaml` beside it brings its text encoder's tokenizer and config in the folder that
     `cond_stage_config.params.version` names (relative to the yaml file, or absolute); it may have any size. Any other
-    SD 1.x, 2.x or SDXL checkpoint is loaded as diffusers loads it. Raises SettingsError if there is no such model.
+    SD 1.x, 2.x or SDXL checkpoint is loaded as diffusers loads it. On graphics cards weights are in half precision.
+    Raises SettingsError if there is no such model or device.
     """
     if not model.exists():
         raise SettingsError(f"model must be a checkpoint file or a diffusers folder, there is none at {model}")
-    pipeline = _from_folder(model) if model.is_dir() else _from_file(model)
+    target = _device(device)
+    try:
+        pipeline = _from_folder(model) if model.is_dir() else _from_file(model)
+    except Exception as reason:
+        raise SettingsError(f"model must be a Stable Diffusion model, {model} could not be read: {reason}") from reason
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    return pipeline.to(target, weights_of(target))
+
+
+HALF_PRECISION = ("cuda", "xpu", "mps")
+"""Kinds of devices on which models are run in half precision, as the WebUI does."""
+
+
+def weights_of(device: torch.device) -> torch.dtype:
+    """In which precision a model is kept on a device."""
+    return torch.float16 if device.type in HALF_PRECISION else torch.float32
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except Exception as reason:
+        raise SettingsError(
+            f"device must be one that torch has here (cpu, cuda, ...), got {name!r}: {reason}"
+        ) from None
+    return device
 
 
 def _from_folder(folder: Path) -> Any:

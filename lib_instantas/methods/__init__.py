@@ -26,30 +26,11 @@ from lib_instantas.methods.scalecrafter import Dilation, Redilated  # isort: ski
 from lib_instantas.methods.comparison import ContextGrid  # isort: skip
 from lib_instantas.methods.options import Wrap  # isort: skip
 
-
-def check_method(name: str) -> None:
-    """For the WebUI host until it asks `lib_instantas.agreement`."""
-    from lib_instantas.agreement import check
-    from lib_instantas.capabilities import ALL, Capability
-    from lib_instantas.settings import parse_settings
-
-    offer = ALL - {Capability.GRADIENTS, Capability.SECOND_PICTURE}
-    check(parse_settings({"enabled": True, "method": name}), offer)
-
-
-NEEDS = {
-    name: " and ".join(sorted(one.words for one in METHODS[name].needs))
-    for name in ("SyncDiffusion", "ElasticDiffusion")
-}
-"""For the WebUI host until it asks `lib_instantas.agreement`."""
-
-
 register("direct", reads=(Wrap,), without=["compose"], seeded=lambda settings: False)(whole_canvas)
 
 __all__ = [
     "METHODS",
     "NAMES",
-    "NEEDS",
     "ContextGrid",
     "Declaration",
     "Dilation",
@@ -60,7 +41,6 @@ __all__ = [
     "OverlappingGrid",
     "Redilated",
     "Request",
-    "check_method",
     "instantas",
     "make_method",
     "plans_depend_on_seed",

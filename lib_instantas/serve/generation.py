@@ -30,7 +30,7 @@ class Stopped(Exception):  # noqa: N818 (not an error: what the user asked for)
 
 @dataclass(frozen=True)
 class Progress:
-    """Steps done of all, seconds since the start, and a preview if there is a new one."""
+    """Evaluations of the model done of all, seconds since the start, and a preview if there is a new one."""
 
     step: int
     steps: int
@@ -70,10 +70,10 @@ class Studio:
         def on_step(step: int, latents: Tensor) -> None:
             nonlocal last_preview
             now = time.monotonic()
-            due = step < job.steps and now - last_preview >= PREVIEW_EVERY
+            due = step < job.evaluations and now - last_preview >= PREVIEW_EVERY
             picture = preview(self.generator.pipeline, latents) if due else None
             last_preview = time.monotonic() if due else last_preview
-            events.put(Progress(step, job.steps, now - begin, picture))
+            events.put(Progress(step, job.evaluations, now - begin, picture))
 
         try:
             events.put(self.generator(job, on_step=on_step, before_batch=self._before_batch))

@@ -1,0 +1,320 @@
+"""The standalone program: every setting acts on a pipeline, or is refused before anything is painted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tiny_pipelines import PIPELINES, sd_pipeline
+
+from lib_instantas.cli import generate as command
+from lib_instantas.cli.main import main
+from lib_instantas.cli.pictures import LONGEST, check_output, save
+from lib_instantas.hosts import diffusers_vae
+from lib_instantas.hosts.checkpoints import load_pipeline, weights_of
+from lib_instantas.hosts.samplers import SAMPLERS, evaluations_of, use_sampler
+from lib_instantas.hosts.standalone import Generator, Job, Result
+from lib_instantas.settings import SettingsError, parse_settings
+
+
+@pytest.fixture(scope="module")
+def generators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Generator]:
+    return {kind: Generator(make(tmp_path_factory.mktemp(kind))) for kind, make in PIPELINES.items()}
+
+
+@pytest.fixture(scope="module")
+def generator(generators: dict[str, Generator]) -> Generator:
+    return generators["sd"]
+
+
+def job(size: tuple[int, int] = (64, 192), sampler: str = "DDIM", steps: int = 3, **settings: Any) -> Job:
+    values = {"enabled": True, "tile": 64, **settings}
+    return Job("a fox", size, parse_settings(values), seed=3, steps=steps, sampler=sampler)
+
+
+def values(result: Result) -> torch.Tensor:
+    width, height = result.image.size
+    return torch.frombuffer(bytearray(result.image.tobytes()), dtype=torch.uint8).reshape(height, width, 3).int()
+
+
+def said(result: Result) -> str:
+    line = result.infotext.splitlines()[-1]
+    return str(json.loads(json.loads(line.split("InstantAS: ", 1)[1]))["done"])
+
+
+# The autoencoder
+
+
+@pytest.mark.parametrize("kind", list(PIPELINES))
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+def test_the_picture_is_decoded_in_tiles_where_that_is_asked_for(
+    generators: dict[str, Generator], kind: str, mode: str
+) -> None:
+    plain = generators[kind](job(vae="off"))
+    tiled = generators[kind](job(vae="on", vae_tile=64, vae_mode=mode))
+    assert (values(tiled) - values(plain)).abs().max() <= (1 if mode == "exact" else 60)
+    assert f"VAE in tiles ({mode})" in said(tiled)
+    assert "VAE" not in said(plain)
+
+
+def test_a_half_precision_autoencoder_that_has_to_be_widened_is_decoded_in_tiles(tmp_path: Path) -> None:
+    """The pipeline of SDXL widens its autoencoder just before it decodes."""
+    half = Generator(PIPELINES["sdxl"](tmp_path).to(torch.float16))
+    tiled, plain = (half(job(vae=vae, vae_tile=64)) for vae in ("on", "off"))
+    assert (values(tiled) - values(plain)).abs().max() <= 2
+
+
+def test_auto_takes_tiles_where_memory_is_short(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, tiles in ((10**12, False), (10**5, True), (None, False)):
+        monkeypatch.setattr(diffusers_vae, "free_bytes", lambda device, free=free: free)
+        assert ("VAE in tiles (exact)" in said(generator(job()))) == tiles
+
+
+def test_a_picture_that_does_not_fit_after_all_is_decoded_again_in_tiles(tmp_path: Path) -> None:
+    generator = Generator(sd_pipeline(tmp_path))
+    plain = generator(job())
+    forward = generator.pipeline.vae.decoder.forward
+
+    def too_large(z: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+        if z.shape[-1] > 8:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return forward(z, *rest, **named)
+
+    generator.pipeline.vae.decoder.forward = too_large
+    again = generator(job())
+    assert (values(again) - values(plain)).abs().max() <= 1
+    assert "VAE in tiles (exact, out of memory untiled)" in said(again)
+    assert generator.pipeline.vae.decoder.forward is too_large
+
+
+def test_a_picture_can_be_stopped_between_tiles_of_the_autoencoder(generator: Generator) -> None:
+    calls, last = 0, 10**9
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    def before_batch() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > last:
+            raise Stop
+
+    generator(job(), before_batch=before_batch)
+    last, calls = calls, 0
+    with pytest.raises(Stop):
+        generator(job(vae="on", vae_tile=64), before_batch=before_batch)
+    assert "forward" not in vars(generator.pipeline.vae.decoder)
+    assert "forward" not in vars(generator.pipeline.unet)
+
+
+# Wrap
+
+
+def border_step(picture: torch.Tensor, dim: int) -> torch.Tensor:
+    return (picture.select(dim, 0) - picture.select(dim, -1)).abs().float().mean()
+
+
+@pytest.mark.parametrize("method", ["InstantAS", "MultiDiffusion", "FSTD", "ScaleCrafter", "direct"])
+def test_a_rolled_beginning_gives_the_rolled_picture(method: str, tmp_path: Path) -> None:
+    """On a ring no place is special to the autoencoder: what it decodes from rolled latents is the picture, rolled."""
+    generator = Generator(sd_pipeline(tmp_path))
+    settings = job(method=method, wrap="both").settings
+    vae = generator.pipeline.vae
+    latents = torch.randn(1, 4, 8, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), diffusers_vae.decoding(vae, settings, lambda done, total: None):
+        whole = vae.decode(latents).sample
+        rolled = vae.decode(latents.roll((3, 7), (2, 3))).sample
+    torch.testing.assert_close(rolled, whole.roll((24, 56), (2, 3)), atol=1e-4, rtol=1e-4)
+    assert "VAE in tiles" in said(generator(job(method=method, wrap="both")))
+
+
+@pytest.mark.parametrize(("size", "named"), [((64, 199), "width"), ((67, 192), "height")])
+def test_a_ring_that_would_be_cropped_is_refused_before_anything_is_painted(
+    generator: Generator, size: tuple[int, int], named: str
+) -> None:
+    painted: list[int] = []
+    with pytest.raises(SettingsError, match=f"{named} must be a multiple of 8 with wrap both"):
+        generator(job(size, wrap="both"), on_step=lambda step, latents: painted.append(step))
+    assert not painted
+
+
+# Samplers
+
+
+@pytest.mark.parametrize("sampler", list(SAMPLERS))
+@pytest.mark.parametrize("steps", [1, 2, 5, 20])
+def test_the_number_of_evaluations_is_the_samplers_own(generator: Generator, sampler: str, steps: int) -> None:
+    use_sampler(generator.pipeline, sampler, steps)
+    generator.pipeline.scheduler.set_timesteps(steps)
+    assert len(generator.pipeline.scheduler.timesteps) == evaluations_of(sampler, steps)
+
+
+@pytest.mark.parametrize("sampler", ["Heun", "Euler"])
+def test_evaluations_are_counted_in_progress_metadata_and_context(generator: Generator, sampler: str) -> None:
+    wanted = job(sampler=sampler, steps=4)
+    evaluations = 7 if sampler == "Heun" else 4
+    seen: list[int] = []
+    widths: list[int] = []
+    hook = generator.pipeline.unet.register_forward_pre_hook(
+        lambda module, args, kwargs: widths.append((args[0] if args else kwargs["sample"]).shape[-1]), with_kwargs=True
+    )
+    calls: list[int] = []
+    plain_forward = generator.pipeline.unet.forward
+
+    def counted(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        calls.append(int(x.shape[-1]))
+        return plain_forward(x, *args, **kwargs)
+
+    generator.pipeline.unet.forward = counted
+    try:
+        result = generator(wanted, on_step=lambda step, latents: seen.append(step))
+    finally:
+        del generator.pipeline.unet.forward
+        hook.remove()
+    assert wanted.evaluations == evaluations
+    assert seen == list(range(1, evaluations + 1))
+    assert f"{3 * evaluations} UNet evaluations" in said(result)
+    with_context = max(calls)
+    assert calls[0] < with_context == calls[-1], "the last evaluations see more, and not those of the first half"
+    assert max(calls[: len(calls) // 2]) < with_context
+
+
+def test_steps_that_a_sampler_cannot_make_are_named(generator: Generator) -> None:
+    with pytest.raises(SettingsError, match="steps cannot be 900 with the sampler LCM"):
+        generator(job(sampler="LCM", steps=900))
+
+
+# What is wrong is named
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (Job("", (64, 64), parse_settings({}), sampler="Karras"), "sampler must be one of DDIM, .* got 'Karras'"),
+        (Job("", (64, 64), parse_settings({}), steps=0), "steps must be at least 1, got 0"),
+        (Job("", (64, 64), parse_settings({}), seed=-1), "seed must be between 0 and .*, got -1"),
+        (Job("", (0, 64), parse_settings({})), "size must be between 64 and 32768 pixels on each side, got 64x0"),
+        (
+            Job("", (64, 192), parse_settings({"enabled": True, "method": "ElasticDiffusion"}), guidance=1.0),
+            "guidance must be above 1 for ElasticDiffusion.*got 1",
+        ),
+    ],
+)
+def test_a_job_that_cannot_be_done_is_refused(generator: Generator, wrong: Job, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        generator(wrong)
+
+
+def test_an_autoencoder_that_cannot_tile_refuses_wrap_and_decodes_as_it_is(tmp_path: Path) -> None:
+    generator = Generator(sd_pipeline(tmp_path))
+    plain = values(generator(job(vae="off")))
+    generator.pipeline.vae.decoder.up_blocks[0].resnets[0].norm1 = torch.nn.Identity()
+    with pytest.raises(SettingsError, match="wrap must be off on this host, got 'both': it needs an autoencoder"):
+        generator(job(wrap="both"))
+    with pytest.raises(SettingsError, match="vae must be auto or off on this host, got 'on'"):
+        generator(job(vae="on"))
+    assert values(generator(job())).shape == plain.shape
+
+
+def test_what_has_no_effect_is_said_in_the_metadata(generator: Generator) -> None:
+    assert "gamma has no effect with schedule golden" in said(generator(job(gamma=0.5)))
+    assert "no effect" not in said(generator(job()))
+
+
+def test_direct_says_what_it_did(generator: Generator) -> None:
+    assert said(generator(job(method="direct", tile=0))).startswith("1 tile of 192x64, 3 UNet evaluations")
+
+
+def test_a_small_ring_is_not_off(generator: Generator) -> None:
+    assert said(generator(job((64, 64), wrap="horizontal"))).startswith("1 tile of 64x64, 3 UNet evaluations")
+    assert said(generator(job((64, 64)))) == "off: the image fits one tile"
+
+
+# Loading
+
+
+def test_graphics_cards_get_half_precision_and_processors_do_not() -> None:
+    assert weights_of(torch.device("cuda")) == weights_of(torch.device("cuda", 1)) == torch.float16
+    assert weights_of(torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:77"])
+def test_a_device_that_is_not_there_is_named(tmp_path: Path, device: str) -> None:
+    with pytest.raises(SettingsError, match=f"device must be one that torch has here .*, got '{device}'"):
+        load_pipeline(tmp_path, device)
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "notes.safetensors"
+    file.write_text("not a model")
+    with pytest.raises(SettingsError, match=r"model must be a Stable Diffusion model, .*notes.safetensors could not be"):
+        load_pipeline(file)
+
+
+# Writing
+
+
+PICTURE = Result(Image.new("RGB", (64, 64), "teal"), "a fox\nSteps: 3")
+
+
+@pytest.mark.parametrize("name", ["new/folders/x.png", "x.jpg", "x.jpeg", "x.webp", "X.PNG"])
+def test_folders_are_made_and_the_infotext_is_kept(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    check_output(file, (64, 64))
+    assert save(PICTURE, file) == file
+    with Image.open(file) as image:
+        assert image.size == (64, 64)
+        comment = image.getexif().get_ifd(0x8769).get(0x9286, b"")
+        assert "a fox" in (image.info.get("parameters") or comment.removeprefix(b"UNICODE\0").decode("utf-16-be"))
+
+
+def test_what_cannot_be_written_is_refused_before_painting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for file, size, message in (
+        (tmp_path / "x.gif", (64, 64), "output must end in one of .png, .jpg, .jpeg, .webp, got"),
+        (tmp_path / "x", (64, 64), "output must end in one of"),
+        (tmp_path / "x.webp", (64, LONGEST[".webp"] + 1), "output must be a .png, since .webp holds 16383 pixels"),
+        (tmp_path / "file" / "x.png", (64, 64), "output must lie in a folder that can be written to"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            check_output(file, size)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(SettingsError, match=r"output must be a file, .* is a folder"):
+        check_output(tmp_path / "folder.png", (64, 64))
+
+
+def test_a_picture_is_never_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder goes away while the picture is painted."""
+    kept = save(PICTURE, tmp_path / "gone" / "x.png")
+    assert kept.exists()
+    assert f"the picture is in {kept}" in capsys.readouterr().err
+
+
+def test_the_command_checks_all_before_it_loads_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loads(*arguments: Any) -> Any:
+        raise AssertionError("loaded a model")
+
+    monkeypatch.setattr("lib_instantas.hosts.checkpoints.load_pipeline", loads)
+    assert main(["generate", "a fox", "-o", str(tmp_path / "x.bmp")]) == 2
+    assert "output must end in" in capsys.readouterr().err
+    assert main(["generate", "a fox", "--sampler", "none"]) == 2
+    assert "sampler must be one of" in capsys.readouterr().err
+
+
+def test_the_command_writes_into_a_folder_that_was_not_there(
+    tmp_path: Path, generator: Generator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib_instantas.hosts.checkpoints.load_pipeline", lambda model, device: generator.pipeline)
+    file = tmp_path / "new" / "folder" / "x.png"
+    arguments = ["generate", "a fox", "--size", "192x64", "--tile", "64", "--steps", "2", "-o", str(file)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.strip() == str(file)
+    with Image.open(file) as image:
+        assert image.size == (192, 64)
+    assert command.EMBEDDED_MODEL.name == "small_world.safetensors"
