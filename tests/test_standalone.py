@@ -251,7 +251,7 @@ def test_a_device_that_is_not_there_is_named(tmp_path: Path, device: str) -> Non
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     file = tmp_path / "notes.safetensors"
     file.write_text("not a model")
-    with pytest.raises(SettingsError, match=r"model must be a Stable Diffusion model, .*notes.safetensors could not be"):
+    with pytest.raises(SettingsError, match=r"model must be a Stable Diffusion model, .*notes.safetensors could not"):
         load_pipeline(file)
 
 

@@ -65,5 +65,5 @@ def _write(result: Result, file: Path) -> None:
         result.image.save(file, pnginfo=metadata)
         return
     exif = Image.Exif()
-    exif.get_ifd(EXIF)[USER_COMMENT] = b"UNICODE\0" + result.infotext.encode("utf-16-be")
+    exif[EXIF] = {USER_COMMENT: b"UNICODE\0" + result.infotext.encode("utf-16-be")}
     result.image.convert("RGB").save(file, exif=exif, quality=95)
