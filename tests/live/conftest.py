@@ -33,7 +33,8 @@ def webui_home() -> Path:
 @pytest.fixture(scope="session")
 def models(webui_home: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoints, kept between runs for as long as what they are made from stays the same."""
-    sources = [HERE / name for name in ("shapes.py", "text_encoder.py", "make_checkpoints.py", "forge_networks.py")]
+    names = "shapes.py text_encoder.py open_clip_architecture.py make_checkpoints.py forge_networks.py"
+    sources = [HERE / name for name in names.split()]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     kept = Path(request.config.cache.mkdir("live-checkpoints")) / digest
     if not kept.exists():

@@ -35,7 +35,7 @@ def write_text_encoder(folder: Path) -> Path:
     }
     model |= {
         "intermediate_size": 64,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": 3,
         "num_attention_heads": 2,
         "max_position_embeddings": CONTEXT,
     }

@@ -31,6 +31,7 @@ CONFIG = {
     "sd_vae_decode_method": "Full",
     "return_mask": False,
     "return_mask_composite": False,
+    "sd_text_encoder": "None",
 }
 """Settings of the host: live previews without a network that would have to be fetched, and all that a request
 overrides: the host gives back its value after a request only to settings that its file names."""
@@ -126,7 +127,15 @@ class WebUI:
         flags += " --always-cpu" if (home() / "modules_forge").is_dir() else " --use-cpu all"
         paths = ["--data-dir", self.data, "--ckpt-dir", self.models, "--ckpt", self.models / "sd1.safetensors"]
         network = ["--port", self.port, "--api-auth", ":".join(CREDENTIALS)]
-        return [python_of(home()), "launch.py", *flags.split(), *self.flags, *map(str, [*paths, *network])]
+        return [python_of(home()), "launch.py", *flags.split(), *_understood(self.flags), *map(str, [*paths, *network])]
+
+
+def _understood(flags: tuple[str, ...]) -> list[str]:
+    """The flags less `--precision`, which has a value, where the host has no such flag."""
+    if "--precision" in (home() / "modules" / "cmd_args.py").read_text("utf-8") or "--precision" not in flags:
+        return list(flags)
+    at = flags.index("--precision")
+    return [*flags[:at], *flags[at + 2 :]]
 
 
 def _environment() -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lib_instantas.hosts.a1111.composing import Composition, without_hires_entries
 from lib_instantas.hosts.a1111.report import Report
+from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.hosts.a1111.sizes import exact_size
 from lib_instantas.hosts.a1111.vae import TiledVAE
 from lib_instantas.settings import Settings
@@ -79,6 +80,7 @@ class Generation:
             self._depth -= 1
             if self._depth == 0:
                 self.sampling = None
+                family().let_go()
             self.write_report(p)
 
 

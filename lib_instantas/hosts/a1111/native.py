@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 SD1, SD2_V, SDXL = 64, 96, 128
 
@@ -15,7 +18,25 @@ def native_side(model: Any) -> int:
     """
     if getattr(model, "is_sdxl", False) or getattr(model, "is_sd3", False):
         return SDXL
-    declared = getattr(model, "image_size", SD1)
+    declared = getattr(model, "image_size", None) or _written_beside(model) or SD1
     if not isinstance(declared, int) or declared < 8 or getattr(model, "cond_stage_key", None) == "edit":
         return SD1
-    return SD2_V if declared == SD1 and getattr(model, "parameterization", "eps") == "v" else declared
+    return SD2_V if declared == SD1 and _predicts_v(model) else declared
+
+
+def _written_beside(model: Any) -> Any:
+    """`image_size` in the checkpoint's own NAME.yaml, for hosts that build their models without it; None without one."""
+    file = getattr(getattr(model, "sd_checkpoint_info", None), "filename", None)
+    config = Path(file).with_suffix(".yaml") if file else None
+    if config is None or not config.is_file():
+        return None
+    written = yaml.safe_load(config.read_text("utf-8"))
+    return written.get("model", {}).get("params", {}).get("image_size") if isinstance(written, dict) else None
+
+
+def _predicts_v(model: Any) -> bool:
+    """Forge keeps what is predicted with the schedule of the noise."""
+    objects = getattr(model, "forge_objects", None)
+    predictor = getattr(objects.unet.model, "predictor", None) if objects is not None else None
+    kind = getattr(model, "parameterization", None) or getattr(predictor, "prediction_type", "epsilon")
+    return kind in ("v", "v_prediction")

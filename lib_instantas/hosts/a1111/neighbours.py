@@ -33,6 +33,16 @@ def _extensions(p: Any) -> Iterator[str]:
             "enabled must be false while Tiled Diffusion is on: both divide the picture into tiles. Switch one of them "
             "off; Tiled VAE may stay"
         )
+    if _argument(p, "MultiDiffusion Integrated", 0) is True:
+        yield (
+            "enabled must be false while MultiDiffusion Integrated is on: both divide the picture into tiles. Switch "
+            "one of them off"
+        )
+    if _argument(p, "HyperTile Integrated", 0) is True:
+        yield (
+            "enabled must be false while HyperTile Integrated is on, which divides attention by the whole picture's "
+            "proportions, and a tile does not have them"
+        )
     if _argument(p, "Regional Prompter", 0) is True and _argument(p, "Regional Prompter", 11) == "Attention":
         yield (
             "enabled must be false while Regional Prompter is on in the mode Attention, which takes each tile for the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from typing import Any
 
@@ -20,6 +21,9 @@ from lib_instantas.style_reference import parse_reference, picture_values, refer
 from lib_instantas.tiling import LATENT_SCALE, Size
 
 logger = logging.getLogger(__name__)
+
+UPLOADED = {"sources": ["upload"]} if "sources" in inspect.signature(gr.Image).parameters else {"source": "upload"}
+"""Only from a file, in the words of Gradio 4 or 3."""
 
 
 def align_noise(p: Any, noise: Tensor, settings: Settings) -> None:
@@ -45,9 +49,18 @@ def _reference(p: Any, settings: Settings, seed: int, noise: Tensor, tile: Size)
     wanted = parse_reference(settings.style_reference)
     reference = reference_noise(int(seed) if wanted.seed is None else wanted.seed, noise.shape[1], tile).to(noise)
     if wanted.picture is not None:
-        signal = float(shared.sd_model.alphas_cumprod[-1])
+        signal = _signal_left()
         reference = diffused(_encoded(wanted.picture, tile), reference, signal)
     return reference * float(getattr(p, "initial_noise_multiplier", None) or 1.0)
+
+
+def _signal_left() -> float:
+    """What is left of the picture's variance at the last timestep. Forge keeps it as the strongest noise."""
+    objects = getattr(shared.sd_model, "forge_objects", None)
+    schedule = getattr(objects.unet.model, "predictor", None) if objects is not None else None
+    if schedule is None:
+        return float(shared.sd_model.alphas_cumprod[-1])
+    return 1 / (float(schedule.sigma_max) ** 2 + 1)
 
 
 def _encoded(picture: Image, tile: Size) -> Tensor:
@@ -59,7 +72,7 @@ def _encoded(picture: Image, tile: Size) -> Tensor:
 def add_picture_upload(setting: Any, elem_id: str, interactive: bool) -> None:
     """A place to drop a picture on; what is dropped becomes the text of the setting, small enough for infotext."""
     upload = gr.Image(
-        label="Style picture", type="pil", elem_id=elem_id, interactive=interactive, height=160, source="upload"
+        label="Style picture", type="pil", elem_id=elem_id, interactive=interactive, height=160, **UPLOADED
     )
     upload.do_not_save_to_config = True
     upload.upload(lambda picture: reference_text(picture), upload, setting, show_progress="hidden", queue=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,19 @@ def _native_side() -> int:
 
 def _count_tokens(text: str) -> TokenCount:
     """Counted as the page's own counters do; 0 of 75 before a model is loaded."""
-    if model_hijack.clip is None:
+    counter = _counter()
+    if counter is None:
         return TokenCount(0, 75)
-    counts = [model_hijack.get_prompt_lengths(prompt) for prompt in _prompts_of(text)]
+    counts = [counter(prompt) for prompt in _prompts_of(text)]
     return TokenCount(*max(counts, key=lambda count: count[0]))
+
+
+def _counter() -> Callable[[str], tuple[int, int]] | None:
+    """What counts the tokens of one prompt: on Forge the model itself, elsewhere the host's text encoder; or nothing."""
+    own = getattr(sd_models.model_data.sd_model, "get_prompt_lengths_on_ui", None)
+    if own is not None:
+        return own
+    return None if getattr(model_hijack, "clip", None) is None else model_hijack.get_prompt_lengths
 
 
 def _prompts_of(text: str) -> list[str]:

@@ -44,7 +44,7 @@ class Described:
 def open_clip_config() -> dict[str, Any]:
     """The tiny OpenCLIP text tower (`open_clip_architecture`), as the configuration of a CLIP text encoder."""
     config: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 128, "projection_dim": 32, "hidden_act": "gelu"}
-    config |= {"num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 77}
+    config |= {"num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 77}
     config |= {"vocab_size": OPEN_CLIP_VOCABULARY, "model_type": "clip_text_model", "layer_norm_eps": 1e-5}
     return config | {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1, "torch_dtype": "float32"}
 

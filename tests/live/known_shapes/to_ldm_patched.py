@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ldm_patched.modules import sd1_clip, supported_models, supported_models_base
+from ldm_patched.modules import model_base, sd1_clip, supported_models, supported_models_base
 from modules_forge import forge_loader
 
 from .described import Described, open_clip_config
@@ -27,6 +27,8 @@ def teach(checkpoint: Described) -> None:
     widths = {key: value for key, value in family.unet_config.items() if key != "transformer_depth"}
     known: dict[str, Any] = {"unet_config": widths | checkpoint.widths, "unet_extra_config": checkpoint.heads}
     target = supported_models_base.ClipTarget(*_text(checkpoint))
+    if checkpoint.family == "sd2":  # the host looks for `v` in a block that only the real one has
+        known["model_type"] = lambda self, state_dict, prefix="": model_base.ModelType.EPS
     known["clip_target"] = lambda self, state_dict=None: target
     supported_models.models.append(type(f"Known{family.__name__}", (family,), known))
     autoencoders[checkpoint.autoencoder["ch"]] = checkpoint.autoencoder

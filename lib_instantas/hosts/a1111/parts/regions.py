@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from modules import devices, extra_networks, prompt_parser, sd_samplers, shared
-from modules.hypernetworks import hypernetwork
 from torch import Tensor, nn
 
 from lib_instantas.attention import RegionalAttention, has_cross_attention
@@ -17,9 +16,15 @@ from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.hosts.a1111.parts import Part, SamplingPass
 from lib_instantas.hosts.a1111.parts.controlnet import units_of
+from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.shapes import Window
+
+try:
+    from modules.hypernetworks import hypernetwork
+except ImportError:
+    hypernetwork = None  # Forge Classic has none.
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +70,7 @@ class RegionalPrompts(Part):
             [work.unet, *_control_models(work.p)],
             setup,
             upcast=bool(shared.opts.upcast_attn),
-            prepare_context=_with_hypernetworks,
+            **({"prepare_context": _with_hypernetworks} if hypernetwork else {}),
         )
         self._regions = [_ScheduledRegion(work, region) for region in setup.active]
         self._marked: bool | None = None
@@ -166,7 +171,7 @@ def _with_tokens(conditioning: Any, tokens: Tensor) -> Any:
 
 def _control_models(p: Any) -> list[nn.Module]:
     """ControlNet's copies of the UNet that read the prompts themselves, on feature maps of the same tiles."""
-    models = (getattr(unit, "control_model", None) for unit in units_of(p))
+    models = [*(getattr(unit, "control_model", None) for unit in units_of(p)), *family().control_models()]
     return [model for model in models if isinstance(model, nn.Module) and has_cross_attention(model)]
 
 

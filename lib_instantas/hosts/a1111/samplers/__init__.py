@@ -35,6 +35,12 @@ class SamplerFamily(Protocol):
     def fail(self, params: Any, error: Exception) -> None:
         """Have the evaluation that begins raise this error when the model is asked."""
 
+    def let_go(self) -> None:
+        """Take away whatever `ask_through` put on objects that outlive the sampler."""
+
+    def control_models(self) -> list[Any]:
+        """Networks beside the UNet, torch modules, that are asked with it and read the same prompts."""
+
     @property
     def unet(self) -> Any:
         """The loaded UNet, a torch module."""

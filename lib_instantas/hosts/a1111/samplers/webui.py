@@ -74,6 +74,13 @@ class WebUISamplers:
         """The wrapper's `forward` raises."""
         params.denoiser.inner_model.forward = raiser(error)
 
+    def let_go(self) -> None:
+        """Nothing: the wrapper dies with its sampler."""
+
+    def control_models(self) -> list[Any]:
+        """None of the host's own; ControlNet's are known by its units."""
+        return []
+
     @property
     def unet(self) -> Any:
         """Of the model that is loaded now, which may be the refiner."""
