@@ -17,7 +17,7 @@ from typing import Any
 from modules import shared
 from torch import Tensor
 
-from lib_instantas.hosts.a1111.generation import generation_of, raiser
+from lib_instantas.hosts.a1111.generation import generation_of
 from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.hosts.a1111.patched_controls import PatchedControls
 from lib_instantas.hosts.a1111.sampling import TiledSampling
@@ -42,6 +42,7 @@ class AskedInTiles:
         self._inner = original.model_options.get(WRAPPER)
         self._sampling: TiledSampling | None = None
         self._batch = 1
+        self.error: Exception | None = None
 
     def __deepcopy__(self, memo: Any) -> AskedInTiles:
         """Each clone of a patcher copies its options deeply."""
@@ -54,7 +55,8 @@ class AskedInTiles:
 
     def __call__(self, apply_model: Callable[..., Tensor], asked: dict[str, Any]) -> Tensor:
         """The prediction for the whole canvas."""
-        assert self._sampling is not None
+        if self.error is not None or self._sampling is None:
+            raise self.error or AssertionError("asked before there were tiles")
         x, c, kinds = asked["input"], dict(asked["c"]), asked["cond_or_uncond"]
         pictures = list(range(self._batch)) * (len(x) // self._batch)
         model = partial(self._answer, apply_model, c.pop("transformer_options", {}), kinds)
@@ -129,20 +131,12 @@ class PatchedSamplers:
         objects.unet.model_options[MEMORY] = partial(_estimated_for_tiles, estimate, largest * at_once)
 
     def ask_through(self, sampling: TiledSampling, params: Any) -> None:
-        """Put a clone in the place of the patcher that is in use now, once."""
-        objects = params.denoiser.inner_model.inner_model.forge_objects
-        asked = objects.unet.model_options.get(WRAPPER)
-        if not isinstance(asked, AskedInTiles):
-            asked = AskedInTiles(objects.unet)
-            objects.unet = asked.patcher
-        asked.begin(sampling, params)
+        """The next evaluation goes through the tiles."""
+        _standing_in(params).begin(sampling, params)
 
     def fail(self, params: Any, error: Exception) -> None:
         """The function that the model is asked through raises."""
-        objects = params.denoiser.inner_model.inner_model.forge_objects
-        failing = AskedInTiles(objects.unet)
-        failing.patcher.model_options[WRAPPER] = raiser(error)
-        objects.unet = failing.patcher
+        _standing_in(params).error = error
 
     def let_go(self) -> None:
         """The host's own patcher takes its place again."""
@@ -168,6 +162,16 @@ class PatchedSamplers:
         """Of the model that is loaded now."""
         objects = getattr(shared.sd_model, "forge_objects", None)
         return None if objects is None else objects.vae.first_stage_model
+
+
+def _standing_in(params: Any) -> AskedInTiles:
+    """What stands in for the patcher that is in use now; put there where there is none yet."""
+    objects = params.denoiser.inner_model.inner_model.forge_objects
+    asked = objects.unet.model_options.get(WRAPPER)
+    if not isinstance(asked, AskedInTiles):
+        asked = AskedInTiles(objects.unet)
+        objects.unet = asked.patcher
+    return asked
 
 
 def _estimated_for_tiles(estimate: Callable[[list[int]], float], pixels: int, shape: list[int]) -> float:
