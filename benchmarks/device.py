@@ -231,8 +231,11 @@ def _counted_rows() -> Iterator[list[int]]:
 def measure() -> dict[str, float]:
     """All figures."""
     tally, every = Tally(), partial(_on_every_canvas)
-    regions = [Sampling(settings, prompts, tokens=tokens) for settings in (*TILES, *AVERAGING, *SCALECRAFTER)
-               for prompts, tokens in ((2, (77, 77)), (5, (154, 77)), (5, (60, 77)))]
+    regions = [
+        Sampling(settings, prompts, tokens=tokens)
+        for settings in (*TILES, *AVERAGING, *SCALECRAFTER)
+        for prompts, tokens in ((2, (77, 77)), (5, (154, 77)), (5, (60, 77)))
+    ]
     figures = {
         "tiles_copies": tally.most(every(TILES)),
         "averaging_copies": tally.most(every(AVERAGING)),

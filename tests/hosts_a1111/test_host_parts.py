@@ -335,15 +335,20 @@ def test_the_stand_in_has_every_feature_that_is_needed() -> None:
     ],
 )
 def test_a_missing_feature_is_named(
-    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, replacement: Any, words: str
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    name: str,
+    replacement: Any,
+    words: str,
 ) -> None:
+    request.addfinalizer(missing_features.cache_clear)
     missing_features.cache_clear()
     if replacement is None:
         monkeypatch.delattr(module, name)
     else:
         monkeypatch.setattr(module, name, replacement)
     assert words in str(refusal())
-    missing_features.cache_clear()
 
 
 @pytest.mark.parametrize(

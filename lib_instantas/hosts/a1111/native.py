@@ -25,7 +25,7 @@ def native_side(model: Any) -> int:
 
 
 def _written_beside(model: Any) -> Any:
-    """`image_size` in the checkpoint's own NAME.yaml, for hosts that build their models without it; None without one."""
+    """`image_size` in the checkpoint's own NAME.yaml, for hosts that build models without it; else None."""
     file = getattr(getattr(model, "sd_checkpoint_info", None), "filename", None)
     config = Path(file).with_suffix(".yaml") if file else None
     if config is None or not config.is_file():

@@ -63,7 +63,7 @@ def _count_tokens(text: str) -> TokenCount:
 
 
 def _counter() -> Callable[[str], tuple[int, int]] | None:
-    """What counts the tokens of one prompt: on Forge the model itself, elsewhere the host's text encoder; or nothing."""
+    """What counts the tokens of one prompt: on Forge the model, elsewhere the host's text encoder, or nothing."""
     own = getattr(sd_models.model_data.sd_model, "get_prompt_lengths_on_ui", None)
     if own is not None:
         return own

@@ -58,9 +58,10 @@ def families() -> tuple[SamplerFamily, ...]:
 
 @cache
 def missing_features() -> tuple[str, ...]:
-    """What this host lacks for the family that comes nearest; empty where everything is there."""
+    """What this host lacks, in words; empty where everything is there for one of the families."""
     common = tuple(_missing_everywhere())
-    return common or min((tuple(one.missing()) for one in families()), key=len)
+    of_families = [tuple(one.missing()) for one in families()]
+    return common or (() if not all(of_families) else (", or ".join("; ".join(words) for words in of_families),))
 
 
 @cache

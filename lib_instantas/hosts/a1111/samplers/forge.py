@@ -84,7 +84,7 @@ class AskedInTiles:
 
 
 class Rows:
-    """The rows of one call: tile by tile, in a tile kind by kind (0 conditional, 1 not), in a kind picture by picture."""
+    """The rows of one call: tile by tile, in one kind by kind (0 conditional, 1 not), in a kind picture by picture."""
 
     def __init__(self, kinds_per_tile: list[int], pictures: int, tiles: int) -> None:
         self.kinds = list(kinds_per_tile) * tiles
