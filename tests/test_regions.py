@@ -39,7 +39,7 @@ def test_shares_sum_to_one_at_every_pixel_of_every_resolution(setup, size, grid)
 def test_cutting_a_moved_tile_is_cutting_it_from_the_rolled_canvas(setup, down, right):
     shares = setup.shares((12, 16))
     tile = Tile(Segment(Span(3, 11), Span(3, 11)), Segment(Span(8, 16), Span(8, 16)))
-    moved = cut(shares, TilePlan((12, 16), (tile,), shift=(down, right)), tile)
+    moved = cut(shares, TilePlan((12, 16), (tile,), shift=(down, right), closed=(True, True)), tile)
     rolled = torch.roll(shares, (-down, -right), dims=(-2, -1))
     assert torch.equal(moved, rolled[..., 3:11, 8:16])
 

@@ -61,11 +61,11 @@ def test_every_grid_of_instantas_covers_the_canvas_once(
 @given(plans())
 def test_a_window_contains_what_is_kept_and_stays_on_the_canvas_where_it_can(plan: TilePlan) -> None:
     for tile in plan.tiles:
-        axes = zip((tile.y, tile.x), plan.canvas, plan.shift, strict=True)
-        for segment, length, shift in axes:
+        axes = zip((tile.y, tile.x), plan.canvas, plan.closed, strict=True)
+        for segment, length, closed in axes:
             keep, window = segment.keep, segment.window
             assert window.start <= keep.start < keep.stop <= window.stop
-            if not shift:  # on a ring that has moved, a window may reach around
+            if not closed:  # on a ring a window may reach around
                 assert window.start >= 0
                 assert window.stop <= length or len(window) < length + 8
 
