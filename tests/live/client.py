@@ -80,6 +80,8 @@ class Client:
 
     def _make(self, path: str, settings: Any, fields: Mapping[str, Any]) -> Made:
         body = {**SMALL, **fields}
+        if body.get("enable_hr"):
+            body.setdefault("hr_additional_modules", [])  # Forge does not take its absence for none
         body["override_settings"] = CHECKPOINT | fields.get("override_settings", {})
         if settings is not None:
             args = [settings] if isinstance(settings, Mapping) else list(settings)

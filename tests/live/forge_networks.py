@@ -12,7 +12,7 @@ import transformers
 from open_clip_architecture import NAME
 
 
-def build(config: dict[str, Any], webui: Path) -> torch.nn.Module:
+def build(config: dict[str, Any], webui: Path, text_encoder: Path) -> torch.nn.Module:
     """Every network that the checkpoint holds, as submodules under the names of its weights."""
     sys.path[:0] = [str(webui), str(webui / "packages_3rdparty")]
     sys.argv = [sys.argv[0], "--always-cpu"]  # the host looks for a device while it is imported
@@ -20,7 +20,7 @@ def build(config: dict[str, Any], webui: Path) -> torch.nn.Module:
     from backend.nn.vae import IntegratedAutoencoderKL
 
     params = config["model"]["params"]
-    networks = dict(_text(params))
+    networks = dict(_text(params, text_encoder))
     networks["model.diffusion_model"] = IntegratedUNet2DConditionModel(**_unet(params))
     networks["first_stage_model"] = IntegratedAutoencoderKL(**_autoencoder(params))
     return _nested(networks)
@@ -47,17 +47,19 @@ def _autoencoder(params: dict[str, Any]) -> dict[str, Any]:
     return {"block_out_channels": channels, "layers_per_block": ddconfig["num_res_blocks"]}
 
 
-def _text(params: dict[str, Any]) -> dict[str, torch.nn.Module]:
+def _text(params: dict[str, Any], text_encoder: Path) -> dict[str, torch.nn.Module]:
     if "conditioner_config" in params:
-        version = params["conditioner_config"]["params"]["emb_models"][0]["params"]["version"]
-        return {"conditioner.embedders.0.transformer": _clip(version), "conditioner.embedders.1.model": _open_clip()}
+        return {
+            "conditioner.embedders.0.transformer": _clip(text_encoder),
+            "conditioner.embedders.1.model": _open_clip(),
+        }
     text = params["cond_stage_config"]
     if "OpenCLIP" in text["target"]:
         return {"cond_stage_model.model": _open_clip()}
-    return {"cond_stage_model.transformer": _clip(text["params"]["version"])}
+    return {"cond_stage_model.transformer": _clip(text_encoder)}
 
 
-def _clip(folder: str) -> torch.nn.Module:
+def _clip(folder: Path) -> torch.nn.Module:
     return transformers.CLIPTextModel(transformers.CLIPTextConfig.from_pretrained(folder))
 
 

@@ -50,19 +50,19 @@ def randomise(model: torch.nn.Module) -> None:
             parameter[half:] = -30.0 if parameter.dim() == 1 else 0.0
 
 
-def build(config: Path, webui: Path) -> torch.nn.Module:
+def build(config: Path, webui: Path, text_encoder: Path) -> torch.nn.Module:
     """The networks of one `NAME.yaml`, from the classes that the WebUI has."""
     if importlib.util.find_spec("ldm") is None:
-        return forge_networks.build(OmegaConf.to_container(OmegaConf.load(config)), webui)
+        return forge_networks.build(OmegaConf.to_container(OmegaConf.load(config)), webui, text_encoder)
     from ldm.util import instantiate_from_config
 
     return instantiate_from_config(OmegaConf.load(config).model)
 
 
-def write_checkpoint(config: Path, webui: Path, seed: int) -> None:
+def write_checkpoint(config: Path, webui: Path, text_encoder: Path, seed: int) -> None:
     """Write `NAME.safetensors` for one `NAME.yaml`."""
     torch.manual_seed(seed)
-    model = build(config, webui)
+    model = build(config, webui, text_encoder)
     randomise(model)
     weights = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
     save_file(weights, str(config.with_suffix(".safetensors")))
@@ -75,7 +75,7 @@ def main(webui: Path, models: Path, text_encoder: Path) -> None:
     register_architecture()
     offline_text_encoders(text_encoder)
     for seed, config in enumerate(sorted(models.glob("*.yaml"))):
-        write_checkpoint(config, webui, seed)
+        write_checkpoint(config, webui, text_encoder, seed)
 
 
 if __name__ == "__main__":
