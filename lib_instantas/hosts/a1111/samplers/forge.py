@@ -141,7 +141,9 @@ class PatchedSamplers:
     def let_go(self) -> None:
         """The host's own patcher takes its place again."""
         objects = getattr(shared.sd_model, "forge_objects", None)
-        asked = objects.unet.model_options.get(WRAPPER) if objects is not None else None
+        if objects is None:
+            return
+        asked = objects.unet.model_options.get(WRAPPER)
         if isinstance(asked, AskedInTiles):
             objects.unet = asked.original
 
