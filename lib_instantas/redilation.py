@@ -8,14 +8,15 @@ by a fraction where need be (eq. 2), and beyond a factor of 2 first dispersed to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.errors import SettingsError
@@ -73,18 +74,54 @@ def redilated(convolutions: Sequence[nn.Conv2d], factor: float, dispersed: Dispe
         yield
         return
     dispersed = dispersed or Dispersion()
-    before = [vars(convolution).get("_conv_forward") for convolution in convolutions]
-    for convolution in convolutions:
-        # Below `forward`, so that what others do there (LoRA, casts of weights) goes on.
-        convolution._conv_forward = partial(far_convolution, convolution, factor, dispersed)  # type: ignore[method-assign]
+    with ExitStack() as replaced:
+        for convolution in convolutions:
+            far = partial(far_convolution, convolution, factor, dispersed)
+            if type(convolution).forward is nn.Conv2d.forward:
+                # Below `forward`, so that what others do there (LoRA, casts of weights) goes on.
+                replaced.enter_context(_replaced(convolution, "_conv_forward", far))
+            else:
+                inside = _Within(convolution.forward, far)
+                replaced.enter_context(_replaced(convolution, "forward", inside))
+        yield
+
+
+@contextmanager
+def _replaced(target: nn.Module, name: str, value: Callable[..., Tensor]) -> Iterator[None]:
+    """An attribute of this one module, which has it from its class as a rule."""
+    own = vars(target).get(name)
+    setattr(target, name, value)
     try:
         yield
     finally:
-        for convolution, own in zip(convolutions, before, strict=True):
-            if own is None:
-                del convolution._conv_forward
-            else:
-                convolution._conv_forward = own  # type: ignore[method-assign]
+        delattr(target, name)
+        if own is not None:
+            setattr(target, name, own)
+
+
+class _Within:
+    """A `forward` of a class that keeps its weights elsewhere (Forge): what it convolves with, it convolves far."""
+
+    def __init__(self, forward: Callable[[Tensor], Tensor], far: Callable[..., Tensor]) -> None:
+        self._forward = forward
+        self._far = far
+
+    def __call__(self, features: Tensor) -> Tensor:
+        with _FarInstead(partial(self._far, features)):
+            return self._forward(features)
+
+
+class _FarInstead(TorchFunctionMode):
+    """While open, `conv2d(features, weight, bias, ...)` is answered by `far(weight, bias)`."""
+
+    def __init__(self, far: Callable[[Tensor, Tensor | None], Tensor]) -> None:
+        super().__init__()
+        self._far = far
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is F.conv2d:
+            return self._far(*args[1:3])  # the mode is off in here
+        return function(*args, **(kwargs or {}))
 
 
 def far_convolution(

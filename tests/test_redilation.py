@@ -27,6 +27,13 @@ def convolution(stride: int = 1, padding_mode: str = "zeros", channels: int = 2)
     return nn.Conv2d(channels, channels, 3, stride, padding=1, padding_mode=padding_mode)
 
 
+class KeepsItsWeightsElsewhere(nn.Conv2d):
+    """As the convolutions of Forge: what `forward` convolves with is brought there, and no own method is asked."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super()._conv_forward(x, self.weight * 1, self.bias)
+
+
 def features(height: int = 16, width: int = 24, channels: int = 2) -> torch.Tensor:
     return torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(1))
 
@@ -230,3 +237,16 @@ def test_only_the_first_evaluations_differ(pipeline: Any) -> None:
             found = [pipeline.unet(x, 500, prompts).sample for _ in range(5)]
         after = pipeline.unet(x, 500, prompts).sample
     assert [torch.equal(one, plain) for one in [*found, after]] == [False] * 3 + [True] * 3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("padding_mode", ["zeros", "circular"])
+@pytest.mark.parametrize("factor", [1.5, 2.0, 3.0])
+def test_a_convolution_that_brings_its_own_weights_reaches_as_far(factor: float, padding_mode: str) -> None:
+    usual = convolution(padding_mode=padding_mode)
+    own = KeepsItsWeightsElsewhere(2, 2, 3, padding=1, padding_mode=padding_mode)
+    own.load_state_dict(usual.state_dict())
+    with redilated([usual, own], factor):
+        assert torch.equal(own(features()), usual(features()))
+    assert torch.equal(own(features()), usual(features()))
+    assert "forward" not in vars(own)

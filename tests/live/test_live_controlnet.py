@@ -42,15 +42,21 @@ def tiny_adapter() -> dict[str, torch.Tensor]:
     return weights
 
 
+def is_built_in() -> bool:
+    """Whether the host brings a ControlNet of its own."""
+    return (home() / "extensions-builtin" / "sd_forge_controlnet").is_dir()
+
+
 @pytest.fixture(scope="module")
 def client(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    if not (controlnet_home() / "scripts" / "hook.py").exists():
+    if not is_built_in() and not (controlnet_home() / "scripts" / "hook.py").exists():
         pytest.skip(f"no ControlNet in {controlnet_home()}: set CONTROLNET_DIR to the folder of its extension")
     data = tmp_path_factory.mktemp("controlnet")
     adapters = data / "models" / "ControlNet"
     adapters.mkdir(parents=True)
     save_file(tiny_adapter(), str(adapters / "t2iadapter_tiny.safetensors"))
-    extensions = {"instantas": EXTENSION, "probe": PROBE, "a-controlnet": controlnet_home()}
+    extensions = {"instantas": EXTENSION, "probe": PROBE}
+    extensions |= {} if is_built_in() else {"a-controlnet": controlnet_home()}
     with running(WebUI(data, extensions, models)) as webui:
         yield webui.client
 

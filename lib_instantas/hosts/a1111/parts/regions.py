@@ -79,15 +79,17 @@ class RegionalPrompts(Part):
     def before_evaluation(self, params: Any) -> None:
         """Lay the regions' prompts out behind those of every row, positive and negative alike."""
         step = params.denoiser.step
-        positive, negative = _tokens(params.text_cond), _tokens(params.text_uncond)
-        main_positive, main_negative = self._without_mark(positive), self._without_mark(negative)
-        groups = (
-            [positive, *(region.positive(step, main_positive) for region in self._regions)],
-            [negative, *(region.negative(step, main_negative) for region in self._regions)],
-        )
-        (positive, negative), self._attention.layout = lay_out(*groups)
+        positive = _tokens(params.text_cond)
+        main = self._without_mark(positive)
+        groups = [[positive, *(region.positive(step, main) for region in self._regions)]]
+        if params.text_uncond is not None:  # Forge has no negative rows where CFG is 1.
+            negative = _tokens(params.text_uncond)
+            main = self._without_mark(negative)
+            groups.append([negative, *(region.negative(step, main) for region in self._regions)])
+        (positive, *negatives), self._attention.layout = lay_out(*groups)
         params.text_cond = _with_tokens(params.text_cond, positive)
-        params.text_uncond = _with_tokens(params.text_uncond, negative)
+        for negative in negatives:
+            params.text_uncond = _with_tokens(params.text_uncond, negative)
 
     def around(self, call: ModelCall) -> AbstractContextManager[Any]:
         """Regional attention, for the tiles of one call of the model."""
