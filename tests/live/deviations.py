@@ -1,0 +1,50 @@
+"""Where a host cannot do what a test asks: by its features, never by its name or version. The one list of them.
+
+A test that is not named here is expected to pass on every host. One that is named fails on a host that lacks the
+feature, for the reason given, and not because of the extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Tests that need a feature, how it is found in the folder of a host, and what happens without it."""
+
+    feature: str
+    is_there: Callable[[Path], bool]
+    tests: tuple[str, ...]
+    without: str
+
+
+def says(file: str, text: str) -> Callable[[Path], bool]:
+    """Whether a source file of the host has a text in it."""
+    return lambda home: (home / file).is_file() and text in (home / file).read_text("utf-8")
+
+
+def says_not(file: str, text: str) -> Callable[[Path], bool]:
+    """Whether it has not."""
+    return lambda home: not says(file, text)(home)
+
+
+DEVIATIONS = (
+    Deviation(
+        "reads infotext through its API",
+        says_not("modules/api/api.py", "get_base_type(request.__fields__"),
+        (
+            "test_infotext_brings_back_settings_and_picture",
+            "test_infotext_without_us_switches_us_off",
+        ),
+        "the host answers any infotext with a TypeError of its own: it compares a value with list[str]",
+    ),
+)
+
+
+def why_not_expected(test: str, home: Path) -> str | None:
+    """Why a test cannot pass on this host; None if it is expected to."""
+    name = test.partition("[")[0]
+    return next((one.without for one in DEVIATIONS if name in one.tests and not one.is_there(home)), None)
