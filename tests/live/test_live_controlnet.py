@@ -68,7 +68,8 @@ def place_picture(size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def request(picture: Image.Image) -> dict[str, Any]:
-    unit = {"enabled": True, "image": encoded(picture), "module": "none", "model": "t2iadapter_tiny"}
+    none = "None" if is_built_in() else "none"
+    unit = {"enabled": True, "image": encoded(picture), "module": none, "model": "t2iadapter_tiny"}
     return {"override_settings": {"sd_model_checkpoint": "sd1-deep.safetensors"}, "unit": unit, "steps": 1}
 
 
