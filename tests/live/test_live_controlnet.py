@@ -67,14 +67,16 @@ def place_picture(size: tuple[int, int] = SIZE) -> Image.Image:
     return Image.fromarray(np.stack([across, down, np.zeros_like(across)], axis=-1).round().astype(np.uint8))
 
 
-def request(picture: Image.Image) -> dict[str, Any]:
+def request(client: Client, picture: Image.Image) -> dict[str, Any]:
+    models = client.get("/controlnet/model_list")["model_list"]
+    model = next(name for name in models if name.startswith("t2iadapter_tiny"))  # with its hash, on some hosts
     none = "None" if is_built_in() else "none"
-    unit = {"enabled": True, "image": encoded(picture), "module": none, "model": "t2iadapter_tiny"}
+    unit = {"enabled": True, "image": encoded(picture), "module": none, "model": model}
     return {"override_settings": {"sd_model_checkpoint": "sd1-deep.safetensors"}, "unit": unit, "steps": 1}
 
 
 def make(client: Client, settings: dict | None, picture: Image.Image, **fields: Any) -> Any:
-    wanted = request(picture) | fields
+    wanted = request(client, picture) | fields
     scripts = {"ControlNet": {"args": [wanted.pop("unit")]}}
     if settings is not None:
         scripts["InstantAS"] = {"args": [settings]}
@@ -93,7 +95,7 @@ def test_each_tile_gets_its_part_of_the_hint(client: Client) -> None:
     hints = places(client.get("/test/hints"), SIZE)
     assert done(made).startswith("6 tiles of 128x128")
     expected = [(x, y, 128, 128) for y in (0, 64) for x in (0, 128, 192)]
-    assert sorted(hints) == sorted(expected)
+    assert set(hints) == set(expected)  # once, or once for each kind of conditions
 
 
 def test_tiles_in_one_batch_get_a_row_of_hints_each(client: Client) -> None:
@@ -112,11 +114,12 @@ def test_the_hint_matters_and_is_restored(client: Client) -> None:
 
 
 def test_both_passes_of_hires_fix_have_the_hint_of_their_size(client: Client) -> None:
-    hires = {"enable_hr": True, "hr_scale": 2, "hr_upscaler": "Latent", "denoising_strength": 0.5}
+    hires = {"enable_hr": True, "hr_scale": 2, "hr_upscaler": "Latent", "denoising_strength": 0.5, "hr_cfg": 7}
     client.post("/test/begin")
     make(client, ON, place_picture(), **hires, hr_second_pass_steps=1)
     seen = client.get("/test/hints")
-    first, second = places(seen[:6], SIZE), places(seen[6:], (640, 384))
+    of_first = 6 * (len(seen) // 21)  # six tiles, and then fifteen
+    first, second = places(seen[:of_first], SIZE), places(seen[of_first:], (640, 384))
     assert {(x, y) for x, y, _, _ in first} == {(x, y) for y in (0, 64) for x in (0, 128, 192)}
     assert {(x, y) for x, y, _, _ in second} == {(x, y) for y in (0, 128, 256) for x in (0, 128, 256, 384, 512)}
 
