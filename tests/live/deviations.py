@@ -41,6 +41,12 @@ DEVIATIONS = (
         ),
         "the host answers any infotext with a TypeError of its own: it compares a value with list[str]",
     ),
+    Deviation(
+        "lets the attention be chosen in its settings",
+        says("modules/shared_options.py", '"cross_attention_optimization"'),
+        ("test_regions_do_not_mind_which_attention_the_host_has_chosen",),
+        "the attention is chosen by a flag at the start, and there is no such setting to change",
+    ),
 )
 
 

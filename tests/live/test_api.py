@@ -15,7 +15,7 @@ NASTY = 'a "quoted" cat, Steps: 99, InstantAS: "x", [it\'s]: {"json": [1, 2]} \\
 
 
 def test_one_object_with_named_keys_is_enough(client: Client) -> None:
-    made = client.txt2img({"enabled": True, "gamma": 0.015})
+    made = client.txt2img({"enabled": True, "schedule": "cyclic", "gamma": 0.015})
     assert made.images[0].size == (320, 192)
     assert done(made) == f"{SIX_TILES}, 12 UNet evaluations"
     assert recorded(made.infotext)["settings"]["gamma"] == 0.015

@@ -291,7 +291,7 @@ def test_inpainting_only_a_part_sees_the_regions_of_that_part(client: Client) ->
     elsewhere = client.img2img(source, on({"shape": LEFT, **prompts}), **fields, **MAIN)
     right = {**LEFT, "x": 0.5}
     there = client.img2img(source, on({"shape": right, **prompts}), **fields, **MAIN)
-    assert gap(elsewhere, main) == 0
+    assert gap(elsewhere, main) < 0.01
     assert gap(there, client.img2img(source, {"enabled": True}, **fields, **prompts)) < ROUNDING / 5
     assert gap(there, main) > ROUNDING / 5
 
