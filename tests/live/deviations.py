@@ -6,6 +6,7 @@ feature, for the reason given, and not because of the extension.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,20 +22,21 @@ class Deviation:
     without: str
 
 
-def says(file: str, text: str) -> Callable[[Path], bool]:
-    """Whether a source file of the host has a text in it."""
-    return lambda home: (home / file).is_file() and text in (home / file).read_text("utf-8")
+def says(file: str, pattern: str) -> Callable[[Path], bool]:
+    """Whether a source file of the host has a line that matches."""
+    found = re.compile(pattern, re.MULTILINE).search
+    return lambda home: (home / file).is_file() and found((home / file).read_text("utf-8")) is not None
 
 
-def says_not(file: str, text: str) -> Callable[[Path], bool]:
-    """Whether it has not."""
-    return lambda home: not says(file, text)(home)
+def says_not(file: str, pattern: str) -> Callable[[Path], bool]:
+    """Whether it has none."""
+    return lambda home: not says(file, pattern)(home)
 
 
 DEVIATIONS = (
     Deviation(
         "reads infotext through its API",
-        says_not("modules/api/api.py", "get_base_type(request.__fields__"),
+        says_not("modules/api/api.py", r"get_base_type\(request\.__fields__"),
         (
             "test_infotext_brings_back_settings_and_picture",
             "test_infotext_without_us_switches_us_off",
@@ -43,7 +45,7 @@ DEVIATIONS = (
     ),
     Deviation(
         "lets the attention be chosen in its settings",
-        says("modules/shared_options.py", '"cross_attention_optimization"'),
+        says("modules/shared_options.py", r'^\s*"cross_attention_optimization"'),
         ("test_regions_do_not_mind_which_attention_the_host_has_chosen",),
         "the attention is chosen by a flag at the start, and there is no such setting to change",
     ),
