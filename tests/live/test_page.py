@@ -13,6 +13,12 @@ from page import Tab
 from webui import WebUI
 
 
+@pytest.fixture(scope="module", autouse=True)
+def loaded_model(webui: WebUI) -> None:
+    """Some hosts load their model when they are first asked for a picture; until then none is known to the line."""
+    webui.client.txt2img(width=64, height=64, steps=1)
+
+
 @pytest.fixture
 def page(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
     page = browser.new_page(viewport={"width": 1400, "height": 1300})

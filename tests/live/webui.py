@@ -126,6 +126,7 @@ class WebUI:
         flags += " --no-download-sd-model --no-hashing"
         flags += " --always-cpu" if (home() / "modules_forge").is_dir() else " --use-cpu all"
         paths = ["--data-dir", self.data, "--ckpt-dir", self.models, "--ckpt", self.models / "sd1.safetensors"]
+        paths += ["--embeddings-dir", self.data / "embeddings"]
         paths += ["--gradio-allowed-path", home()]  # Forge serves nothing of its own where the data lie elsewhere
         network = ["--port", self.port, "--api-auth", ":".join(CREDENTIALS)]
         return [python_of(home()), "launch.py", *flags.split(), *_understood(self.flags), *map(str, [*paths, *network])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import AbstractContextManager
+from copy import copy
 from typing import Any
 
 import torch
@@ -168,7 +169,9 @@ def _tokens(conditioning: Any) -> Tensor:
 def _with_tokens(conditioning: Any, tokens: Tensor) -> Any:
     if not isinstance(conditioning, dict):
         return tokens
-    return prompt_parser.DictWithShape({**conditioning, "crossattn": tokens}, tokens.shape)
+    changed = copy(conditioning)  # of the host's own class, whose arguments differ from host to host
+    changed["crossattn"] = tokens
+    return changed
 
 
 def _control_models(p: Any) -> list[nn.Module]:
