@@ -136,10 +136,10 @@
             }, POLL);
         }
 
-        /** Bring one of the host's tabs to the front. */
+        /** Bring one of the host's tabs to the front; Forge writes their names with a capital letter. */
         openTab(label) {
             const tabs = byId("tabs")?.querySelectorAll("button") ?? [];
-            [...tabs].find(tab => tab.textContent.trim() === label)?.click();
+            [...tabs].find(tab => tab.textContent.trim().toLowerCase() === label.toLowerCase())?.click();
         }
     }
 
