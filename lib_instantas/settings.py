@@ -139,7 +139,7 @@ class ComposeOptions(Options):
         label="Compose first",
         needs=Capability.TWO_STAGES,
         help="Make the picture small first, at the size the model knows, so that it is one picture; then enlarge it "
-        "and let the tiles add detail. Also faster for large pictures.",
+        "and let the tiles add detail.",
     )
     compose_strength: float = Field(
         0.5,
