@@ -102,7 +102,7 @@ class TiledDenoiser:
             prediction = self._call_unless_out_of_memory(plan, tiles, x, sigma, conditioning)
             if prediction is None:
                 self._batch_limit = len(tiles) // 2
-                pending = [*_chunks(tiles, self._batch_limit), *pending]
+                pending = [chunk for batch in (tiles, *pending) for chunk in _chunks(batch, self._batch_limit)]
                 continue
             yield from zip(tiles, prediction.chunk(len(tiles)), strict=True)
 
