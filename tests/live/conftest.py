@@ -4,24 +4,17 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from client import Client
+from deviations import why_not_expected
+from shapes import all_shapes
+from text_encoder import write_text_encoder
+from webui import EXTENSION, PROBE, WebUI, home, python_of, running
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # the files beside this one, by their plain names
-
-from client import Client  # noqa: E402
-from deviations import why_not_expected  # noqa: E402
-from shapes import all_shapes  # noqa: E402
-from text_encoder import write_text_encoder  # noqa: E402
-from webui import WebUI, home, python_of  # noqa: E402
-
-EXTENSION = HERE.parents[1]
-PROBE = HERE / "probe_extension"
 
 
 @pytest.fixture(scope="session")
@@ -66,16 +59,6 @@ def _make_checkpoints(webui_home: Path, kept: Path, folder: Path) -> None:
     made = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert made.returncode == 0, made.stderr[-4000:]
     shutil.move(folder, kept)
-
-
-@contextmanager
-def running(webui: WebUI) -> Iterator[WebUI]:
-    """A WebUI from its start to its end."""
-    try:
-        webui.start()
-        yield webui
-    finally:
-        webui.stop()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,8 @@ from typing import Any
 import pytest
 from page import Tab
 from playwright.sync_api import expect
-from webui import WebUI
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "editor"))
-
 from surface import Surface
+from webui import WebUI
 
 BOX = {"type": "rectangle", "x": 0.25, "y": 0, "width": 0.5, "height": 1}
 FOREIGN_KONVA = "window.Konva = {version: 'of another extension'}"

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 from client import Client, encoded
-from conftest import EXTENSION, PROBE, running
 from infotexts import done
 from PIL import Image
 from safetensors.torch import save_file
-from webui import WebUI, home
+from webui import EXTENSION, PROBE, WebUI, home, running
 
 ON = {"enabled": True, "fit": "native", "schedule": "cyclic", "gamma": 0.0, "tile": 128}
 SIZE = 320, 192

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from client import Client, Made, difference
-from conftest import EXTENSION, HERE, PROBE, running
 from infotexts import done
 from test_generation import colours
-from webui import WebUI
+from webui import EXTENSION, HERE, PROBE, WebUI, running
 
 ON = {"enabled": True}
 HIRES = {"enable_hr": True, "hr_scale": 1.5, "denoising_strength": 0.7}

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 from client import Client, Made, difference
-from conftest import EXTENSION, HERE, PROBE, running
 from infotexts import done
 from test_generation import checkpoint
-from webui import FULL_PRECISION, WebUI
+from webui import EXTENSION, FULL_PRECISION, HERE, PROBE, WebUI, running
 
 ON = {"enabled": True}
 LEFT = {"type": "rectangle", "x": 0.0, "y": 0.0, "width": 0.5, "height": 1.0}

@@ -8,11 +8,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from client import Client
+
+HERE = Path(__file__).resolve().parent
+EXTENSION = HERE.parents[1]
+PROBE = HERE / "probe_extension"
 
 START_TIMEOUT = 400
 CREDENTIALS = ("live", "test-pass")
@@ -149,3 +155,13 @@ def _environment() -> dict[str, str]:
     quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "PYTHONUNBUFFERED": "1", "COMMANDLINE_ARGS": ""}
     one_thread = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     return {**os.environ, **quiet, **one_thread}
+
+
+@contextmanager
+def running(webui: WebUI) -> Iterator[WebUI]:
+    """A WebUI from its start to its end."""
+    try:
+        webui.start()
+        yield webui
+    finally:
+        webui.stop()
