@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from client import Client
 from deviations import why_not_expected
+from outcomes import Outcomes
 from shapes import all_shapes
 from text_encoder import write_text_encoder
 from webui import EXTENSION, PROBE, WebUI, home, python_of, running
@@ -22,6 +24,12 @@ def webui_home() -> Path:
     if not (home() / "launch.py").exists():
         pytest.skip(f"no WebUI in {home()}: set WEBUI_DIR to the folder of an installed one")
     return home()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take down what the tests show, where LIVE_RESULTS names a file for it."""
+    if results := os.environ.get("LIVE_RESULTS"):
+        config.pluginmanager.register(Outcomes(Path(results)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

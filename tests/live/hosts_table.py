@@ -1,0 +1,122 @@
+"""The README's table of hosts, made from the results of the live tests.
+
+    python tests/live/hosts_table.py
+
+puts it between the two marks in README.md. The results lie in `results`, a file for each host (see outcomes.py).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from deviations import DEVIATIONS
+
+HERE = Path(__file__).resolve().parent
+README = HERE.parents[1] / "README.md"
+BEGIN, END = "<!-- hosts: made by tests/live/hosts_table.py -->", "<!-- /hosts -->"
+
+FEATURES = {
+    "txt2img: samplers, schedules, batches, prompts": (
+        "test_generation::test_every_s*",
+        "test_generation::test_a_batch_of_three*",
+        "test_generation::test_three_pictures*",
+        "test_generation::test_prompts*",
+        "test_generation::test_conditions*",
+        "test_generation::test_skipped*",
+        "test_generation::test_tiles_at_once*",
+        "test_generation::test_live_previews*",
+    ),
+    "SD 1.x, SD 2.x, SDXL": ("test_generation::test_every_model_shape*",),
+    "img2img and inpainting": ("test_generation::*img2img*", "test_generation::*inpainting*"),
+    "Hires fix": ("test_generation::*hires*",),
+    "Refiner": ("test_generation::*refiner*",),
+    "Regions": ("test_live_regions::*",),
+    "Style alignment": ("test_style_alignment::*",),
+    "ScaleCrafter": ("test_dilation::*",),
+    "Compose first": ("test_live_composing::*",),
+    "Tiled VAE, wrap": ("test_live_vae::*",),
+    "ControlNet": ("test_live_controlnet::*",),
+    "API, infotext, sizes, X/Y/Z": ("test_api::*",),
+    "The panel": ("test_page::*",),
+    "The region editor": ("test_editor::*",),
+    "Half precision, --medvram, --lowvram, fp8": ("test_live_precision::*",),
+    "A card's answers about its memory": ("test_live_cuda::*",),
+    "Errors, interrupt, skip; off is bit-identical": ("test_host_untouched::*", "test_generation::*failing*"),
+}
+"""Rows of the table, and the live tests that show each; a test belongs to the last row that names it."""
+
+
+def feature_of(test: str) -> str | None:
+    """The row that a test ("file::function") belongs to."""
+    rows = [row for row, patterns in FEATURES.items() if any(fnmatchcase(test, one) for one in patterns)]
+    return rows[-1] if rows else None
+
+
+def counts(record: dict[str, Any]) -> dict[str, Counter[str]]:
+    """By row, how many cases came out how on one host."""
+    rows: dict[str, Counter[str]] = {row: Counter() for row in FEATURES}
+    for test, outcomes in record["tests"].items():
+        row = feature_of(test)
+        if row is not None:
+            rows[row].update(outcomes)
+    return rows
+
+
+def cell(row: Counter[str]) -> str:
+    """How many of a row's tests passed, of those that ran."""
+    ran = row["passed"] + row["failed"] + row["lacking"]
+    if ran == 0:
+        return "not run"
+    return f"{row['passed']}" if row["passed"] == ran else f"{row['passed']} of {ran}"
+
+
+def reasons(records: list[dict[str, Any]]) -> list[str]:
+    """Why tests did not pass, once each, with the hosts where."""
+    lines = []
+    for deviation in DEVIATIONS:
+        named = {test.partition("[")[0] for test in deviation.tests}
+        hosts = [
+            record["host"]
+            for record in records
+            if any(
+                outcomes.get("lacking", 0) and test.partition("::")[2] in named
+                for test, outcomes in record["tests"].items()
+            )
+        ]
+        if hosts:
+            lines.append(f"- {', '.join(hosts)}: not a host that {deviation.feature}; {deviation.without}.")
+    return lines
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """The table in Markdown, and below it what the numbers leave out."""
+    heads = [f"{record['host']} ({record['commit']})" for record in records]
+    rows = [["Live tests that passed", *heads], ["---"] * (len(heads) + 1)]
+    by_host = [counts(record) for record in records]
+    rows += [[feature, *(cell(host[feature]) for host in by_host)] for feature in FEATURES]
+    for name in ("python", "torch", "gradio", "pydantic", "transformers"):
+        rows.append([name if name == "torch" else name.capitalize(), *(record[name] for record in records)])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([*lines, "", *reasons(records)]).rstrip()
+
+
+def kept() -> list[dict[str, Any]]:
+    """The results that lie here, those of most tests first."""
+    records = [json.loads(path.read_text("utf-8")) for path in sorted((HERE / "results").glob("*.json"))]
+    return sorted(records, key=lambda record: -sum(sum(counts.values()) for counts in record["tests"].values()))
+
+
+def with_table(readme: str, made: str) -> str:
+    """The README with the table between its marks."""
+    return re.sub(
+        f"(?s)({re.escape(BEGIN)}\n).*?(\n{re.escape(END)})", lambda marks: marks[1] + made + marks[2], readme
+    )
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text("utf-8"), table(kept())), "utf-8")
