@@ -8,16 +8,50 @@ from typing import Any
 from lib_instantas.settings import Settings, SettingsError, parse_settings
 
 KEY = "InstantAS"
-VERSION = 1
+VERSION = 2
+
+DEFAULTS: dict[int, dict[str, Any]] = {
+    1: {},
+    2: {
+        "enabled": False,
+        "method": "InstantAS",
+        "overlap": 0.5,
+        "gamma": 0.25,
+        "schedule": "golden",
+        "edges": "elastic",
+        "movement": "alternate",
+        "fit": "fitted",
+        "tile": 0,
+        "tile_batch": 0,
+        "width": 0,
+        "height": 0,
+        "regions": "",
+        "style_alignment": 0.0,
+        "style_reference": "",
+        "vae": "auto",
+        "vae_tile": 512,
+        "vae_mode": "exact",
+        "wrap": "off",
+        "dilation": 0.0,
+        "dilated_levels": 1,
+        "compose": False,
+        "compose_strength": 0.5,
+        "compose_guidance": 0.0,
+        "compose_upscaler": "Lanczos",
+    },
+}
+"""What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
+so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid."""
 
 
 def to_text(settings: Settings, done: str) -> str:
-    """One line that holds every setting and says what was done, or why nothing was.
+    """One line that holds what differs from its version's defaults and says what was done, or why nothing was.
 
     JSON with the version first, so that it always holds a `:` and a `,`: the WebUI then quotes it and gives it back
     unchanged, whatever the texts in it are.
     """
-    values = settings.dict()
+    unsaid = DEFAULTS[VERSION]
+    values = {name: value for name, value in settings.dict().items() if name not in unsaid or value != unsaid[name]}
     if settings.regions:
         values["regions"] = json.loads(settings.regions)  # as JSON within JSON, not as a text full of escapes
     return json.dumps({"version": VERSION, "done": done, "settings": values}, ensure_ascii=False)
@@ -29,9 +63,11 @@ def from_text(text: str) -> Settings:
         value: Any = json.loads(text)
     except json.JSONDecodeError:
         raise SettingsError(f"infotext must be JSON as this extension writes it, got {text[:80]!r}") from None
-    if not isinstance(value, dict) or value.get("version") != VERSION:
-        raise SettingsError(f"infotext must be of version {VERSION}, got {text[:80]!r}")
-    return parse_settings(value.get("settings", {}))
+    version = value.get("version") if isinstance(value, dict) else None
+    if type(version) is not int or version not in DEFAULTS:
+        raise SettingsError(f"infotext must be of a version up to {VERSION}, got {text[:80]!r}")
+    given = value.get("settings", {})
+    return parse_settings({**DEFAULTS[version], **given} if isinstance(given, dict) else given)
 
 
 def quoted(value: object) -> str:

@@ -131,6 +131,10 @@ class VAEOptions(Options):
     )
 
 
+def _composes_not(settings: Settings) -> str | None:
+    return None if settings.compose else "compose off"
+
+
 class ComposeOptions(Options):
     """Two stages: a small picture of the whole, then tiles over it enlarged (Any-Size-Diffusion)."""
 
@@ -147,7 +151,7 @@ class ComposeOptions(Options):
         ge=0.05,
         le=1,
         step=0.05,
-        idle_with={"compose": (False,)},
+        idle_beside=_composes_not,
         help="How much of the enlarged picture the tiles may change, as in img2img: less keeps it, more adds detail.",
     )
     compose_guidance: float = Field(
@@ -156,7 +160,7 @@ class ComposeOptions(Options):
         ge=0,
         le=30,
         step=0.5,
-        idle_with={"compose": (False,)},
+        idle_beside=_composes_not,
         help="CFG scale of the second stage: lower keeps tiles from adding the prompt's subject again; 0: as in the "
         "first.",
     )
@@ -164,7 +168,7 @@ class ComposeOptions(Options):
         "Lanczos",
         label="Compose: upscaler",
         allowed="the name of an upscaler of the host",
-        idle_with={"compose": (False,)},
+        idle_beside=_composes_not,
         help="What enlarges the first picture.",
     )
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_instantas.infotext import KEY, from_text, quoted, to_text
+from lib_instantas.infotext import DEFAULTS, KEY, VERSION, from_text, quoted, to_text
 from lib_instantas.settings import Settings, SettingsError, allowed, names, option, parse_settings
 
 
@@ -94,6 +94,18 @@ def test_infotext_brings_the_same_settings_back_whatever_it_says_was_done(settin
     assert from_text(to_text(settings, done)) == settings
 
 
+def test_infotext_leaves_unsaid_what_is_as_always() -> None:
+    """Whoever changes a default adds a version to DEFAULTS, and leaves the older ones as they are."""
+    assert DEFAULTS[VERSION] == Settings().dict()
+    assert json.loads(to_text(parse_settings({"gamma": 0.1}), "off"))["settings"] == {"gamma": 0.1}
+
+
+def test_an_old_infotext_is_read_as_it_was_meant() -> None:
+    assert from_text('{"version": 1, "done": "", "settings": {"gamma": 0.1}}') == parse_settings({"gamma": 0.1})
+    with_all = {"version": 1, "done": "", "settings": {**Settings().dict(), "schedule": "cyclic"}}
+    assert from_text(json.dumps(with_all)).schedule == "cyclic"
+
+
 @given(valid_settings, st.text(), st.text())
 def test_the_host_can_read_the_value_between_any_neighbours(settings: Settings, done: str, other: str) -> None:
     """The WebUI splits parameters by this pattern (key: plain value, or key: "JSON string")."""
@@ -104,7 +116,19 @@ def test_the_host_can_read_the_value_between_any_neighbours(settings: Settings, 
     assert found["Steps"] == "20"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 99}', '"x"', '{"version": 1, "settings": {"gamma": 9}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"version": 99}',
+        '{"version": true}',
+        '{"version": 2, "settings": [1]}',
+        '"x"',
+        '{"version": 1, "settings": {"gamma": 9}}',
+    ],
+)
 def test_a_foreign_infotext_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         from_text(text)
