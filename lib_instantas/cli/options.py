@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from lib_instantas.presets import KEY, PRESETS, expanded
 from lib_instantas.settings import Settings, kind, names, option, parse_settings
 
 LEFT_TO_THE_COMMAND = ("enabled", "width", "height", "regions")
@@ -14,6 +15,8 @@ LEFT_TO_THE_COMMAND = ("enabled", "width", "height", "regions")
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Give a command one option per setting."""
     group = parser.add_argument_group("settings")
+    named = f"{', '.join(PRESETS)}: all settings for a kind of picture; single ones go before it"
+    group.add_argument(f"--{KEY}", default=argparse.SUPPRESS, metavar="NAME", help=named.replace("%", "%%"))
     for name in names():
         if name in LEFT_TO_THE_COMMAND:
             continue
@@ -30,5 +33,5 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def settings_from(options: argparse.Namespace, **given: Any) -> Settings:
     """The settings that the options name, checked; raises SettingsError."""
-    chosen = {name: value for name, value in vars(options).items() if name in names()}
-    return parse_settings({"enabled": True, **chosen, **given})
+    chosen = {name: value for name, value in vars(options).items() if name in (KEY, *names())}
+    return parse_settings({"enabled": True, **expanded(chosen), **given})

@@ -18,6 +18,7 @@ from lib_instantas.editor.page import HIDDEN, PageConfig, Target
 from lib_instantas.editor.service import EditorService
 from lib_instantas.editor.tab import build_tab
 from lib_instantas.hosts.standalone import SAMPLERS, Job, Result
+from lib_instantas.presets import PRESET_NAMES, PRESETS
 from lib_instantas.serve.generation import Progress, Stopped, Studio
 from lib_instantas.settings import SettingsError, kind, names, option, parse_settings
 
@@ -106,6 +107,7 @@ class Page:
             self.seed = gr.Number(-1, precision=0, label="Seed (-1: any)", elem_id=f"{PREFIX}_seed")
 
     def _build_instantas(self) -> None:
+        preset = gr.Dropdown(list(PRESETS), value=next(iter(PRESETS)), label="Preset", elem_id=f"{PREFIX}_preset")
         with gr.Row():
             self._add("method")
             self._add("enabled", value=True)
@@ -118,6 +120,8 @@ class Page:
         with gr.Column(elem_classes=[HIDDEN]):
             for name in CARRIED:
                 self._add(name)
+        chosen = [self._settings[name] for name in PRESET_NAMES]
+        preset.input(lambda name: [*PRESETS[name].values.values()], preset, chosen, queue=False)
 
     def _add(self, name: str, value: Any = None) -> None:
         self._settings[name] = _component(name, option(name).default if value is None else value)

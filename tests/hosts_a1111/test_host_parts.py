@@ -243,7 +243,7 @@ def axes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_there_is_one_axis_for_each_setting(axes: dict) -> None:
     labels = [field.field_info.extra["label"] for field in Settings.__fields__.values()]
-    assert list(axes) == labels
+    assert list(axes) == ["Preset", *labels]
 
 
 def test_an_axis_changes_its_setting_on_one_cell_only(axes: dict, make: Any) -> None:
@@ -311,7 +311,7 @@ def test_the_schema_says_what_a_setting_can_be_here_and_which_methods_read_it() 
     app = FastAPI()
     add_routes(None, app)
     described = TestClient(app).get("/instantas/schema").json()["properties"]
-    assert set(described) == set(names())
+    assert set(described) == {"preset", *names()}
     assert "SyncDiffusion" not in described["method"]["enum"]
     assert described["gamma"]["methods"] == ["InstantAS"]
     assert described["overlap"]["maximum"] == 0.95

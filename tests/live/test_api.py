@@ -155,3 +155,11 @@ def _plot(client: Client, axis: str, values: list) -> Made:
 def test_an_xyz_plot_refuses_a_bad_value_before_it_begins(client: Client) -> None:
     with pytest.raises(RefusedError, match="gamma must be between 0 and 1, got 7"):
         _plot(client, "[InstantAS] Bridging γ", [0.1, 7])
+
+
+def test_a_preset_is_its_settings(client: Client) -> None:
+    named = client.txt2img({"enabled": True, "preset": "As in the paper", "gamma": 0.25})
+    settings = {"edges": "ring", "schedule": "cyclic", "gamma": 0.25, "fit": "native"}
+    assert same(named, client.txt2img({"enabled": True, **settings}))
+    with pytest.raises(RefusedError, match=r"preset must be one of Standard, .*got 'paper'"):
+        client.txt2img({"enabled": True, "preset": "paper"})

@@ -12,6 +12,8 @@ from modules import shared
 
 from lib_instantas.agreement import Offer, choices_of, readers
 from lib_instantas.hosts.a1111.offers import offer_of_host
+from lib_instantas.hosts.a1111.presets import preset_names
+from lib_instantas.presets import KEY
 from lib_instantas.settings import Settings
 
 
@@ -25,7 +27,9 @@ def schema() -> dict[str, Any]:
     described = Settings.schema()
     offer = offer_of_host()
     properties = {name: _described(name, setting, offer) for name, setting in described["properties"].items()}
-    return described | {"properties": properties, "additionalProperties": False}
+    about = "Sets every setting that makes a kind of picture; settings named beside it go before it."
+    preset = {"type": "string", "enum": preset_names(), "help": about}
+    return described | {"properties": {KEY: preset, **properties}, "additionalProperties": False}
 
 
 SAID_IN_A_SCHEMA = ("title", "type", "default", "minimum", "maximum", "step", "label", "help", "allowed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import gradio as gr
 from lib_instantas.editor.page import HIDDEN
 from lib_instantas.hosts.a1111.composing import upscalers
 from lib_instantas.hosts.a1111.live_line import FOLLOWED, line_for
+from lib_instantas.hosts.a1111.presets import PresetRow, note_for, paragraph
 from lib_instantas.hosts.a1111.samplers import refusal
 from lib_instantas.hosts.a1111.settings_page import choices_here, default_settings
 from lib_instantas.hosts.a1111.style import add_picture_upload
@@ -65,12 +65,15 @@ class Panel:
     def __init__(self, elem_id: Callable[[str], str], tab: str) -> None:
         self.tab = tab
         self._elem_id = elem_id
-        self._defaults = default_settings().dict()
+        settings = default_settings()
+        self._defaults = settings.dict()
         self._by_name: dict[str, Any] = {}
         reason = refusal()
         with self._accordion(interactive=reason is None):
+            self.presets = PresetRow(elem_id, settings, interactive=reason is None)
             self._settings(interactive=reason is None)
-        self.line.value = _paragraph(f"InstantAS {reason}" if reason else "")
+        self.presets.connect(self._by_name)
+        self.line.value = paragraph(f"InstantAS {reason}" if reason else "")
 
     @property
     def components(self) -> list[Any]:
@@ -88,13 +91,14 @@ class Panel:
         known = {name: page_controls.get(f"{self.tab}_{name}") for name in FOLLOWED[self.tab]}
         followed = {name: control for name, control in known.items() if control is not None}
 
-        def write(*values: Any) -> str:
-            count = len(self._by_name)
-            return _paragraph(line_for(values[:count], dict(zip(followed, values[count:], strict=True))))
+        def write(preset: str | None, *values: Any) -> tuple[str, str]:
+            ours, of_page = values[: len(self._by_name)], values[len(self._by_name) :]
+            line = line_for(ours, dict(zip(followed, of_page, strict=True)))
+            return paragraph(line), note_for(preset, ours)
 
-        inputs = [*self.components, *followed.values()]
+        inputs = [self.presets.choice, *self.components, *followed.values()]
         for component in inputs:
-            component.change(write, inputs, self.line, show_progress=False, queue=False)
+            component.change(write, inputs, [self.line, self.presets.note], show_progress=False, queue=False)
 
     def _accordion(self, interactive: bool) -> Any:
         if InputAccordion is not None and interactive:
@@ -147,7 +151,3 @@ class Panel:
         if name in ("width", "height"):
             return gr.Number(precision=0, **shared)
         return gr.Slider(info.ge, info.le, step=extra["step"], **shared)
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{html.escape(text)}</p>"

@@ -10,6 +10,7 @@ from modules import shared
 
 from lib_instantas.agreement import choices_of
 from lib_instantas.hosts.a1111.offers import offer_of_host
+from lib_instantas.hosts.a1111.presets import with_preset
 from lib_instantas.settings import Settings, SettingsError, kind, names, option, parse_settings
 
 SECTION = ("instantas", "InstantAS")
@@ -78,14 +79,14 @@ def _component(name: str) -> tuple[Any, dict[str, Any]]:
 def parse_arguments(arguments: Sequence[Any]) -> Settings:
     """The settings that script arguments stand for; SettingsError names what is wrong.
 
-    Either one object of named values comes first, the user's defaults standing in for what it does not name, or the
-    values come in the panel's order, None and missing ones at the end standing for defaults.
+    Either one object of named values comes first, which may name a preset too, the user's defaults standing in for what
+    it does not name, or the values come in the panel's order, None and missing ones at the end standing for defaults.
     """
     defaults = default_settings().dict()
     if arguments and isinstance(arguments[0], Mapping):
         if any(isinstance(other, Mapping) for other in arguments[1:]):
             raise SettingsError("args must hold one object of named settings, got several")
-        return parse_settings({**defaults, **arguments[0]})
+        return parse_settings({**defaults, **with_preset(arguments[0])})
     if len(arguments) > len(names()):
         raise SettingsError(f"args must be at most {len(names())} values ({', '.join(names())}), got {len(arguments)}")
     given = zip(names(), arguments, strict=False)
@@ -93,9 +94,10 @@ def parse_arguments(arguments: Sequence[Any]) -> Settings:
 
 
 def with_setting(arguments: Sequence[Any], name: str, value: Any) -> tuple[Any, ...]:
-    """The same script arguments with one setting replaced."""
+    """The same script arguments with one setting replaced, or with the settings of a preset."""
     if arguments and isinstance(arguments[0], Mapping):
         return ({**arguments[0], name: value}, *arguments[1:])
     changed = [*arguments, *[None] * (len(names()) - len(arguments))]
-    changed[names().index(name)] = value
+    for one, new in with_preset({name: value}).items():
+        changed[names().index(one)] = new
     return tuple(changed)

@@ -1,4 +1,4 @@
-"""X/Y/Z plot axes, one for each setting."""
+"""X/Y/Z plot axes, one for presets and one for each setting."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 from modules import scripts
 
+from lib_instantas.hosts.a1111.presets import preset_names, with_preset
 from lib_instantas.hosts.a1111.script import InstantASScript
 from lib_instantas.hosts.a1111.settings_page import with_setting
+from lib_instantas.presets import KEY
 from lib_instantas.settings import SettingsError, kind, names, option, parse_settings
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,7 @@ def add_axes() -> None:
     grid = _xyz_module()
     if grid is None or any(axis.label.startswith(PREFIX) for axis in grid.axis_options):
         return
+    grid.axis_options.append(_preset_axis(grid.AxisOption))
     grid.axis_options.extend(_axis(grid.AxisOption, name) for name in names())
 
 
@@ -32,6 +35,10 @@ def _xyz_module() -> Any:
             return script.module
     logger.info("InstantAS: this host has no X/Y/Z plot")
     return None
+
+
+def _preset_axis(axis_option: Any) -> Any:
+    return axis_option(PREFIX + "Preset", str, _apply(KEY), confirm=_confirm(KEY), choices=preset_names)
 
 
 def _axis(axis_option: Any, name: str) -> Any:
@@ -72,7 +79,7 @@ def _confirm(name: str) -> Callable[[Any, Sequence[Any]], None]:
     def confirm(p: Any, values: Sequence[Any]) -> None:
         for value in values:
             try:
-                parse_settings({name: value})
+                parse_settings(with_preset({name: value}))
             except SettingsError as error:
                 raise RuntimeError(str(error)) from None
 
