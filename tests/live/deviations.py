@@ -33,6 +33,21 @@ def says_not(file: str, pattern: str) -> Callable[[Path], bool]:
     return lambda home: not says(file, pattern)(home)
 
 
+@dataclass(frozen=True)
+class Need:
+    """What the extension cannot do without: how it is found in the folder of a host, and how it is named if missing."""
+
+    is_there: Callable[[Path], bool]
+    words: str
+
+
+NEEDS = (
+    Need(
+        says_not("modules/script_callbacks.py", r"total_sampling_steps, text_cond, text_uncond\):"),
+        "the denoiser in that callback (CFGDenoiserParams.denoiser)",
+    ),
+)
+
 DEVIATIONS = (
     Deviation(
         "reads infotext through its API",
@@ -85,6 +100,11 @@ DEVIATIONS = (
         "the first step is without CFG whatever the setting says: of two steps, half are, and prompts show too little",
     ),
 )
+
+
+def missing_need(home: Path) -> str | None:
+    """What keeps the extension from working on this host at all, in its own words; None where nothing does."""
+    return next((need.words for need in NEEDS if not need.is_there(home)), None)
 
 
 def why_not_expected(test: str, home: Path) -> str | None:
