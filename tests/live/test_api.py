@@ -31,6 +31,13 @@ def test_positional_values_in_the_panels_order_mean_the_same(client: Client) -> 
     assert same(client.txt2img(values), client.txt2img({"enabled": True, "gamma": 0.5}))
 
 
+def test_the_host_cuts_off_positional_values_that_are_too_many(client: Client) -> None:
+    """As docs/settings.md says: what no setting stands for is gone before the extension sees it."""
+    count = len(client.get("/instantas/schema")["properties"])
+    values: list[object] = [True, *[None] * (count - 1)]
+    assert same(client.txt2img([*values, "one too many"]), client.txt2img(values))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
