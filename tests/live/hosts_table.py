@@ -47,6 +47,7 @@ FEATURES = {
     "Half precision, --medvram, --lowvram, fp8": ("test_live_precision::*",),
     "A card's answers about its memory": ("test_live_cuda::*",),
     "Errors, interrupt, skip; off is bit-identical": ("test_host_untouched::*", "test_generation::*failing*"),
+    "A host it cannot work on: says why; off is bit-identical": ("test_refusing_host::*",),
 }
 """Rows of the table, and the live tests that show each; a test belongs to the last row that names it."""
 

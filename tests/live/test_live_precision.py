@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,23 +69,23 @@ def other(started: str, models: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def in_full(client: Client) -> dict[str, Made]:
-    """Every picture of this file, and the host's own, in full precision."""
-    return {name: make(client) for name, make in PICTURES.items()} | {"plain": client.txt2img()}
+def in_full(client: Client) -> Callable[[str], Made]:
+    """Makes a picture of this file in full precision, each once."""
+    return cache(lambda name: PICTURES[name](client))
 
 
 @pytest.fixture(scope="module")
-def spread(other: Client, in_full: dict[str, Made]) -> float:
+def spread(other: Client, client: Client) -> float:
     """Grey levels of 255 by which the host's own picture differs from that of its full precision."""
-    return difference(other.txt2img().images[0], in_full["plain"].images[0])
+    return difference(other.txt2img().images[0], client.txt2img().images[0])
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_are_those_of_full_precision(
-    other: Client, started: str, in_full: dict[str, Made], spread: float, name: str
+    other: Client, started: str, in_full: Callable[[str], Made], spread: float, name: str
 ) -> None:
     if started.startswith("fp8") and name.startswith("SDXL"):
         pytest.skip("the host's OpenCLIP text encoder has no autocast on a CPU")
-    made, expected = PICTURES[name](other), in_full[name]
+    made, expected = PICTURES[name](other), in_full(name)
     assert done(made) == done(expected)
     assert difference(made.images[-1], expected.images[-1]) <= 2 * spread
