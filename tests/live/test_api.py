@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-from client import Client, Made, RefusedError, same
+from client import SMALL, Client, Made, RefusedError, same
 from infotexts import done, recorded
 from PIL import Image, PngImagePlugin
 from webui import WebUI
@@ -108,11 +106,16 @@ def test_infotext_brings_back_settings_and_picture(client: Client, prompt: str) 
     settings = {"enabled": True, "gamma": 0.33, "schedule": "cyclic", "edges": "ring/clamp", "tile": 192}
     settings |= {"fit": "native", "movement": "together", "tile_batch": 3, "width": 333, "height": 199}
     first = client.txt2img(settings, prompt=prompt)
-    again = client.post("/sdapi/v1/txt2img", {"infotext": first.infotext})
-    text = json.loads(again["info"])["infotexts"][0]
-    assert recorded(text) == recorded(first.infotext)
-    assert recorded(text)["settings"].items() >= settings.items()
-    assert text == first.infotext
+    again = client.txt2img(**dict.fromkeys(SMALL), infotext=first.infotext)
+    assert same(first, again)
+    assert recorded(again.infotext) == recorded(first.infotext)
+    assert recorded(again.infotext)["settings"].items() >= settings.items()
+    assert _without_automatic(again.infotext) == _without_automatic(first.infotext)
+
+
+def _without_automatic(infotext: str) -> str:
+    """WebUI 1.9 names the schedule only where a request does, and reads its absence as the name."""
+    return infotext.replace("Schedule type: Automatic, ", "")
 
 
 def test_infotext_without_us_switches_us_off(client: Client) -> None:
