@@ -96,9 +96,23 @@ DEVIATIONS = (
         (
             "test_conditions_one_by_one_share_one_plan",
             "test_a_region_over_everything_is_its_prompt_under_every_option_of_the_host[batch_cond_uncond]",
-            "test_a_region_over_everything_is_its_prompt_under_every_option_of_the_host[s_min_uncond]",
         ),
-        "there is no such setting, nor s_min_uncond_all",
+        "there is no such setting",
+    ),
+    Deviation(
+        "can leave out negative rows in its first steps",
+        says("modules/shared_options.py", r"""^\s*["']skip_early_cond["']"""),
+        (
+            "test_skipped_unconditional_passes[skip_early_cond]",
+            "test_a_region_over_everything_is_its_prompt_under_every_option_of_the_host[skip_early_cond]",
+        ),
+        "there is no such setting, and it refuses the request",
+    ),
+    Deviation(
+        "can leave out negative rows in every step",
+        says("modules/shared_options.py", r'^\s*"s_min_uncond_all"'),
+        ("test_a_region_over_everything_is_its_prompt_under_every_option_of_the_host[s_min_uncond_all]",),
+        "there is no such setting, only s_min_uncond for every other step",
     ),
     Deviation(
         "can pad prompts to one length",

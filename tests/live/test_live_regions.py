@@ -20,6 +20,7 @@ from infotexts import done, recorded
 from PIL import Image
 from safetensors.torch import save_file
 from shapes import TEXT_WIDTH
+from test_generation import checkpoint
 from webui import WebUI
 
 LEFT = {"type": "rectangle", "x": 0.0, "y": 0.0, "width": 0.5, "height": 1.0}
@@ -46,10 +47,6 @@ def whole_is_its_prompt(client: Client, prompt: str, negative: str = "blur", mai
     region = {"shape": WHOLE, "prompt": prompt, "negative_prompt": negative}
     without = gap(client.txt2img({"enabled": True}, **{**main, **fields}), expected)
     assert gap(client.txt2img(on(region), **{**main, **fields}), expected) < min(ROUNDING, without / 5)
-
-
-def checkpoint(name: str, **options: Any) -> dict[str, Any]:
-    return {"override_settings": {"sd_model_checkpoint": f"{name}.safetensors", **options}}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +90,8 @@ def test_a_schedule_in_a_region_keeps_time_with_the_sampler(client: Client, samp
     [
         {"batch_cond_uncond": False},
         {"skip_early_cond": 0.5},
-        {"s_min_uncond": 15.0, "s_min_uncond_all": True},
+        {"s_min_uncond": 15.0},
+        {"s_min_uncond_all": True, "s_min_uncond": 15.0},
         {"upcast_attn": True},
         {"use_old_scheduling": True},
         {"CLIP_stop_at_last_layers": 2},
