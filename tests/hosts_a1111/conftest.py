@@ -20,6 +20,14 @@ from lib_instantas.settings import names
 NATIVE = 16
 
 
+class Blocks(torch.nn.Module):
+    """A UNet as far as the extension looks: it has a list of blocks on the way in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_blocks = torch.nn.ModuleList()
+
+
 class Model:
     """A model of 16x16 latents whose prediction depends on each pixel, its neighbours, the text and the tile's mean."""
 
@@ -28,7 +36,7 @@ class Model:
 
     def __init__(self, strength: float = 0.5) -> None:
         self.strength = strength
-        self.model = SimpleNamespace(diffusion_model=torch.nn.Module())
+        self.model = SimpleNamespace(diffusion_model=Blocks())
         self.inputs: list[torch.Size] = []
         self.before_call: Callable[[int], None] = lambda count: None
 

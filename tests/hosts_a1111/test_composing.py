@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from modules import sd_models
 from modules.processing import process_images
+from safetensors.torch import save_file
 
 from lib_instantas.hosts.a1111.generation import end
 from lib_instantas.hosts.a1111.live_line import line_for
@@ -59,6 +63,32 @@ def test_beginning_twice_composes_once(make: Any) -> None:
     for name in ("before_process", "process", "process"):
         p.scripts.call(name, p)
     assert (p.width, p.height, p.hr_resize_x, p.hr_resize_y) == (192, 64, 512, 256)
+
+
+def test_a_model_that_is_loaded_after_the_size_was_given_has_its_own_area(make: Any, model: Any) -> None:
+    p = make(COMPOSE)
+    model.image_size = 32
+    p.scripts.call("before_process", p)
+    assert (p.width, p.height) == (384, 192)
+    model.image_size = LATENT_NATIVE
+    p.scripts.call("process", p)
+    assert (p.width, p.height, p.hr_resize_x, p.hr_resize_y) == (192, 64, 512, 256)
+    end(p)
+    assert (p.width, p.height, p.enable_hr) == (512, 256, False)
+
+
+def test_a_request_for_another_checkpoint_is_laid_out_for_that_one(
+    make: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"double_blocks.0.img_mod.lin.weight": torch.zeros(1)}, tmp_path / "flux.safetensors")
+    info = SimpleNamespace(filename=str(tmp_path / "flux.safetensors"))
+    monkeypatch.setitem(sd_models.checkpoints_list, "flux", info)
+    p = make(COMPOSE)
+    p.override_settings = {"sd_model_checkpoint": "flux"}
+    p.scripts.call("before_process", p)
+    assert not p.enable_hr  # a picture of less than that model's own area
+    p.scripts.call("process", p)
+    assert p.enable_hr
 
 
 def test_strength_and_guidance_are_the_second_stages(make: Any, model: Any) -> None:

@@ -17,7 +17,6 @@ from modules import processing, script_callbacks, scripts, sd_samplers_cfg_denoi
 
 from lib_instantas.hosts.a1111.api import add_routes
 from lib_instantas.hosts.a1111.live_line import PlannedPass, forecast, line_for, passes_of
-from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.hosts.a1111.panel import FromInfotext
 from lib_instantas.hosts.a1111.samplers import missing_features, refusal
 from lib_instantas.hosts.a1111.script import InstantASScript
@@ -349,22 +348,6 @@ def test_a_missing_feature_is_named(
     else:
         monkeypatch.setattr(module, name, replacement)
     assert words in str(refusal())
-
-
-@pytest.mark.parametrize(
-    ("model", "side"),
-    [
-        (SimpleNamespace(image_size=64, parameterization="eps"), 64),
-        (SimpleNamespace(image_size=64, parameterization="v"), 96),
-        (SimpleNamespace(image_size=32, parameterization="eps"), 32),
-        (SimpleNamespace(image_size=32, cond_stage_key="edit"), 64),
-        (SimpleNamespace(is_sdxl=True, parameterization="v"), 128),
-        (SimpleNamespace(is_sd3=True), 128),
-        (SimpleNamespace(), 64),
-    ],
-)
-def test_the_side_that_a_model_knows(model: Any, side: int) -> None:
-    assert native_side(model) == side
 
 
 def test_the_flags_and_the_installer_are_quiet_on_a_host_that_fits() -> None:

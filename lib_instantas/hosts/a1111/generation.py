@@ -35,7 +35,8 @@ UNPROCESSABLE = 422
 class Generation:
     """The settings, the report, the autoencoder and the sampling of one processing object.
 
-    `sampling` is the pass that is under way, None outside the sampler.
+    `sampling` is the pass that is under way, None outside the sampler; `native` the side that the picture was laid out
+    for, in latent pixels, None before that.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,6 +44,7 @@ class Generation:
         self.report = Report(settings)
         self.vae = TiledVAE(settings, self.report)
         self.composition: Composition | None = None
+        self.native: int | None = None
         self.sampling: TiledSampling | None = None
         self._depth = 0
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modules import sd_models, sd_samplers, sd_samplers_timesteps, shared
+from modules import sd_samplers, sd_samplers_timesteps, shared
 
 from lib_instantas.agreement import without_effect
 from lib_instantas.composition import first_size, second_steps
-from lib_instantas.hosts.a1111.native import SD1, native_side
+from lib_instantas.hosts.a1111.chosen import native_side_of_choice
+from lib_instantas.hosts.a1111.native import SD1
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
 from lib_instantas.hosts.a1111.sizes import Output, size_warnings
 from lib_instantas.methods import Request
@@ -35,6 +36,10 @@ MANY_TILES = 2_000
 """Tiles in one grid from which on only the first evaluation is planned and the rest is taken to be like it."""
 
 
+UNKNOWN = f"if the model knows {SD1 * LATENT_SCALE}x{SD1 * LATENT_SCALE}, which is found out when it is loaded"
+"""Said of a forecast for a model that is not loaded yet, where its file alone does not tell."""
+
+
 @dataclass(frozen=True)
 class PlannedPass:
     """One sampling run: `size` is (height, width) in image pixels, `evaluations` how often the sampler asks.
@@ -56,9 +61,9 @@ def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
         settings = parse_arguments(arguments)
     except SettingsError as error:
         return str(error)
-    model = sd_models.model_data.sd_model
-    native = SD1 if model is None else native_side(model)
-    return forecast(settings, passes_of(settings, controls, native), native, output_here())
+    native = native_side_of_choice()
+    line = forecast(settings, passes_of(settings, controls, native or SD1), native or SD1, output_here())
+    return line if native or settings.tile else f"{line} ({UNKNOWN})"
 
 
 def output_here() -> Output:

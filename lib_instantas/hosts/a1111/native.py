@@ -1,4 +1,4 @@
-"""The side of the square that the loaded model was trained on, in latent pixels."""
+"""The side of the square that a model was trained on, in latent pixels."""
 
 from __future__ import annotations
 
@@ -7,36 +7,92 @@ from typing import Any
 
 import yaml
 
+from lib_instantas.hosts.weight_shapes import Shape, weight_shapes
+
 SD1, SD2_V, SDXL = 64, 96, 128
+
+UNET_BLOCKS = ("input_blocks", "down_blocks")
+"""One of these lists of blocks tells a UNet, in which convolutions can be spread, from a transformer."""
+
+TRANSFORMER_BLOCKS = ("double_blocks.", "joint_blocks.")
+"""In the names of the weights of Flux and its kin, and of SD 3."""
+
+
+def is_unet(network: Any) -> bool:
+    """Whether the network that predicts is a UNet; else it is a transformer (SD 3, Flux)."""
+    return any(hasattr(network, name) for name in UNET_BLOCKS)
 
 
 def native_side(model: Any) -> int:
-    """64 for SD 1.x and 2-base, 96 for SD 2 `v`, 128 for SDXL and SD 3, else what the configuration says.
+    """64 for SD 1.x and 2-base, 96 for SD 2 `v`, 128 for SDXL and transformers, else what the configuration says.
 
     The configuration's `image_size` says 64 for SD 2 `v` too, and 32 for InstructPix2Pix, whose training at 32 was
     a fine-tuning of SD 1: neither is taken at its word.
     """
-    if getattr(model, "is_sdxl", False) or getattr(model, "is_sd3", False):
+    if getattr(model, "is_sdxl", False) or getattr(model, "is_sd3", False) or _is_transformer(model):
         return SDXL
-    declared = getattr(model, "image_size", None) or _written_beside(model) or SD1
-    if not isinstance(declared, int) or declared < 8 or getattr(model, "cond_stage_key", None) == "edit":
+    declared = getattr(model, "image_size", None) or _written_beside(_file_of(model)).get("image_size") or SD1
+    kind = getattr(model, "parameterization", None) or _prediction(model)
+    return _believed(declared, kind, getattr(model, "cond_stage_key", None))
+
+
+def native_side_of_file(file: Path) -> int | None:
+    """The same for a checkpoint that is not loaded; None where only loading it will tell.
+
+    Which of the two sizes an SD 2 model knows is told by its weights, not by their shapes.
+    """
+    shapes = weight_shapes(file)
+    if any(block in name for name in shapes for block in TRANSFORMER_BLOCKS):
+        return SDXL
+    words = _channels_of_words(shapes)
+    if any("label_emb." in name for name in shapes):  # unCLIP, of SD 2, has it too
+        return None if words == 1024 else SDXL
+    written = _written_beside(file)
+    if "image_size" in written:
+        return _believed(written["image_size"], written.get("parameterization"), written.get("cond_stage_key"))
+    return {768: SD1}.get(words) if words else None
+
+
+def _believed(declared: Any, prediction: Any, condition: Any) -> int:
+    if not isinstance(declared, int) or declared < 8 or condition == "edit":
         return SD1
-    return SD2_V if declared == SD1 and _predicts_v(model) else declared
+    return SD2_V if declared == SD1 and prediction in ("v", "v_prediction") else declared
 
 
-def _written_beside(model: Any) -> Any:
-    """`image_size` in the checkpoint's own NAME.yaml, for hosts that build models without it; else None."""
+def _channels_of_words(shapes: dict[str, Shape]) -> int | None:
+    keys = (shape[-1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight"))
+    return next(keys, None)
+
+
+def _is_transformer(model: Any) -> bool:
+    network = network_of(model)
+    return network is not None and not is_unet(network)
+
+
+def network_of(model: Any) -> Any:
+    """What predicts: on Forge behind a patcher, elsewhere in a wrapper of its own. None before a model is loaded."""
+    objects = getattr(model, "forge_objects", None)
+    wrapper = objects.unet.model if objects is not None else getattr(model, "model", None)
+    return getattr(wrapper, "diffusion_model", None)
+
+
+def _file_of(model: Any) -> Path | None:
     file = getattr(getattr(model, "sd_checkpoint_info", None), "filename", None)
-    config = Path(file).with_suffix(".yaml") if file else None
+    return Path(file) if file else None
+
+
+def _written_beside(file: Path | None) -> dict[str, Any]:
+    """The parameters in the checkpoint's own NAME.yaml, for hosts that build models without it."""
+    config = file.with_suffix(".yaml") if file else None
     if config is None or not config.is_file():
-        return None
+        return {}
     written = yaml.safe_load(config.read_text("utf-8"))
-    return written.get("model", {}).get("params", {}).get("image_size") if isinstance(written, dict) else None
+    params = written.get("model", {}).get("params", {}) if isinstance(written, dict) else {}
+    return params if isinstance(params, dict) else {}
 
 
-def _predicts_v(model: Any) -> bool:
+def _prediction(model: Any) -> str:
     """Forge keeps what is predicted with the schedule of the noise."""
     objects = getattr(model, "forge_objects", None)
     predictor = getattr(objects.unet.model, "predictor", None) if objects is not None else None
-    kind = getattr(model, "parameterization", None) or getattr(predictor, "prediction_type", "epsilon")
-    return kind in ("v", "v_prediction")
+    return getattr(predictor, "prediction_type", "epsilon")

@@ -7,10 +7,8 @@ from modules import scripts
 from lib_instantas.agreement import Offer
 from lib_instantas.attention import has_cross_attention
 from lib_instantas.capabilities import Capability
+from lib_instantas.hosts.a1111.native import is_unet
 from lib_instantas.hosts.a1111.samplers import family
-
-LAYOUTS = ("input_blocks", "down_blocks")
-"""One of these lists of blocks tells a UNet, in which convolutions can be spread."""
 
 
 def offer_of_host() -> Offer:
@@ -30,6 +28,6 @@ def offer_of_model() -> Offer:
     unet, offer = family().unet, offer_of_host()
     if not has_cross_attention(unet):
         offer -= {Capability.REGIONS}
-    if not any(hasattr(unet, name) for name in LAYOUTS):
+    if not is_unet(unet):
         offer -= {Capability.CONVOLUTIONS}
     return offer

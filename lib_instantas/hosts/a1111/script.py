@@ -10,6 +10,7 @@ from typing import Any
 from modules import scripts, shared
 
 from lib_instantas.agreement import check
+from lib_instantas.hosts.a1111.chosen import native_side_of_choice
 from lib_instantas.hosts.a1111.composing import compose, why_not
 from lib_instantas.hosts.a1111.generation import Generation, begin, end, generation_of, stop
 from lib_instantas.hosts.a1111.live_line import output_here
@@ -75,7 +76,7 @@ class InstantASScript(scripts.Script):
         with suppress(SettingsError):  # said in `process`, which every host calls
             settings = parse_arguments(args)
             if settings.enabled and refusal() is None:
-                self._begin(p, settings)
+                self._begin(p, settings, _native_side_to_come(p))
 
     def process(self, p: Any, *args: Any) -> None:
         """Check the settings and begin the generation; a bad setting stops it before it begins."""
@@ -130,17 +131,23 @@ class InstantASScript(scripts.Script):
             settings = generation.settings
             processed.width, processed.height = settings.width or p.width, settings.height or p.height
 
-    def _begin(self, p: Any, settings: Settings) -> Generation:
-        """Begin the generation, once: with the picture's own size, and in two stages where that is wanted."""
+    def _begin(self, p: Any, settings: Settings, native: int) -> Generation:
+        """Begin the generation: with the picture's own size, and in two stages where that is wanted.
+
+        It is laid out once, and anew where the model that was loaded meanwhile knows another size.
+        """
         settings = _closed_where_tileable(p, settings)
         generation = begin(p, settings)
-        if generation.composition is None:
-            apply_own_size(p, settings)
-            native = native_side(shared.sd_model)
-            generation.report.remark = why_not(p, settings, native) or ""
-            generation.composition = compose(p, settings, native)
-            finished = None if generation.composition is None else generation.composition.finished
-            generation.report.parameters = own_size_text(p, settings, finished)
+        if generation.composition is not None:
+            if generation.native == native:
+                return generation
+            generation.composition.undo(p)
+        apply_own_size(p, settings)
+        generation.native = native
+        generation.report.remark = why_not(p, settings, native) or ""
+        generation.composition = compose(p, settings, native)
+        finished = None if generation.composition is None else generation.composition.finished
+        generation.report.parameters = own_size_text(p, settings, finished)
         return generation
 
     def _check_and_begin(self, p: Any, settings: Settings) -> None:
@@ -148,7 +155,7 @@ class InstantASScript(scripts.Script):
             raise SettingsError(reason)
         check_neighbours(p, settings)
         check_region_prompts(settings)
-        generation = self._begin(p, settings)
+        generation = self._begin(p, settings, native_side(shared.sd_model))
         check(generation.settings, offer_of_model(), generation.exact_size(p))
         _warn_of_size(p, generation)
         generation.write_report(p)
@@ -160,6 +167,12 @@ class InstantASScript(scripts.Script):
             p.extra_generation_params.pop(SIZE_KEY, None)
         if args and isinstance(args[0], Mapping) and args[0] and "enabled" not in args[0]:
             p.extra_generation_params[KEY] = to_text(settings, "off: enabled is not set")
+
+
+def _native_side_to_come(p: Any) -> int:
+    """The side known by the model that the host is about to load for this request, as far as that can be told now."""
+    chosen = getattr(p, "override_settings", {}).get("sd_model_checkpoint")
+    return native_side_of_choice(chosen) or native_side(shared.sd_model)
 
 
 def _closed_where_tileable(p: Any, settings: Settings) -> Settings:

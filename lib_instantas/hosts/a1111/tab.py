@@ -15,7 +15,8 @@ from lib_instantas.editor.page import PageConfig, Target
 from lib_instantas.editor.presets import PresetStore
 from lib_instantas.editor.service import EditorService, TokenCount
 from lib_instantas.editor.tab import build_tab
-from lib_instantas.hosts.a1111.native import SD1, native_side
+from lib_instantas.hosts.a1111.chosen import native_side_of_choice
+from lib_instantas.hosts.a1111.native import SD1
 
 LABEL, ID = "InstantAS", "instantas"
 
@@ -49,8 +50,7 @@ def _target(tab: str) -> Target:
 
 
 def _native_side() -> int:
-    model = sd_models.model_data.sd_model
-    return SD1 if model is None else native_side(model)
+    return native_side_of_choice() or SD1
 
 
 def _count_tokens(text: str) -> TokenCount:
