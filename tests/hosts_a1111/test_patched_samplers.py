@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,12 @@ from torch import Tensor
 
 from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.hosts.a1111.patched_controls import PatchedControls
-from lib_instantas.hosts.a1111.samplers.forge import WRAPPER, AskedInTiles, Rows
+from lib_instantas.hosts.a1111.samplers.forge import WRAPPER, AskedInTiles, PatchedSamplers, Rows
 from lib_instantas.methods import Request, make_method
-from lib_instantas.settings import parse_settings
+from lib_instantas.settings import SettingsError, parse_settings
 
 CANVAS = 24, 40
+LEFT = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a fox"}
 SETTINGS = {"enabled": True, "tile": 128, "fit": "native", "schedule": "cyclic", "gamma": 0.0}
 
 
@@ -141,3 +143,21 @@ def test_a_clone_of_the_clone_asks_through_the_same_object() -> None:
 
 def test_no_controls_add_nothing() -> None:
     assert PatchedControls(()).on_canvas(torch.zeros(2, 4, *CANVAS), [0, 0]) == {}
+
+
+@pytest.mark.parametrize(
+    ("replaced", "regions", "refused"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_regions_are_refused_where_an_adapter_reads_the_prompt_itself(
+    replaced: bool, regions: bool, refused: bool
+) -> None:
+    patches = {"attn2": {("input", 1, 0): lambda *_: None}} if replaced else {"attn1": {("input", 1, 0): None}}
+    patcher = Patcher(options={"transformer_options": {"patches_replace": patches}})
+    objects = SimpleNamespace(unet=patcher)
+    model = SimpleNamespace(inner_model=SimpleNamespace(inner_model=SimpleNamespace(forge_objects=objects)))
+    params = SimpleNamespace(denoiser=model, x=torch.zeros(1, 4, *CANVAS))
+    settings = parse_settings({**SETTINGS, "regions": [LEFT] if regions else []})
+    work = SimpleNamespace(work=SimpleNamespace(settings=settings), denoisers=[None])
+    with pytest.raises(SettingsError, match="regions must be empty while an adapter") if refused else nullcontext():
+        PatchedSamplers().ask_through(work, params)  # type: ignore[arg-type]
+    assert objects.unet.model_options[WRAPPER] is not None

@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 from client import Client, RefusedError, difference, same
 from infotexts import done
+from webui import WebUI
 
 COMPOSE = {"enabled": True, "compose": True}
 LARGE = {"width": 512, "height": 256, "steps": 4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_model(webui: WebUI) -> None:
+    """What watches the model needs one, and some hosts load theirs when they are first asked for a picture."""
+    webui.client.txt2img(width=64, height=64, steps=1)
 
 
 def test_the_whole_is_made_first_and_then_tiles(client: Client) -> None:

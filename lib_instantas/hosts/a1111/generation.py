@@ -171,6 +171,11 @@ def stop(p: Any, error: Exception) -> None:
     carries: what a client asked for wrongly is its own error.
     """
     end(p)
+    p.sample = raiser(with_status(error))
+
+
+def with_status(error: Exception) -> Exception:
+    """The error, for the API to answer with the status of a request that cannot be met where that is what it says."""
     if isinstance(error, ValueError):
         error.status_code, error.detail = UNPROCESSABLE, str(error)  # type: ignore[attr-defined]
-    p.sample = raiser(error)
+    return error

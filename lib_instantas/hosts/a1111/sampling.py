@@ -15,7 +15,7 @@ from modules.sd_samplers_common import InterruptedException
 from torch import Tensor
 
 from lib_instantas.denoiser import TiledDenoiser, map_tensors
-from lib_instantas.hosts.a1111.generation import Generation, generation_of
+from lib_instantas.hosts.a1111.generation import Generation, generation_of, with_status
 from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.hosts.a1111.parts import SamplingPass, parts_for
 from lib_instantas.hosts.a1111.report import FIRST_PASS, HIRES_PASS, PassReport, Report
@@ -91,7 +91,7 @@ def before_evaluation(params: Any) -> None:
         generation.sampling.before_evaluation(params)
     except Exception as error:
         logger.exception("InstantAS: the generation is stopped")
-        family().fail(params, error)
+        family().fail(params, with_status(error))
 
 
 def _continued(generation: Generation, params: Any) -> TiledSampling:

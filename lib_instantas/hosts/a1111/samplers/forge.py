@@ -22,6 +22,7 @@ from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.hosts.a1111.patched_controls import PatchedControls
 from lib_instantas.hosts.a1111.sampling import TiledSampling
 from lib_instantas.methods import Redilated, Request, make_method
+from lib_instantas.settings import SettingsError
 
 WRAPPER = "model_function_wrapper"
 MEMORY = "memory_peak_estimation_modifier"
@@ -47,6 +48,12 @@ class AskedInTiles:
     def __deepcopy__(self, memo: Any) -> AskedInTiles:
         """Each clone of a patcher copies its options deeply."""
         return self
+
+    @property
+    def replaces_cross_attention(self) -> bool:
+        """Whether another extension has the attention to the prompt computed by functions of its own."""
+        options = self.original.model_options.get("transformer_options", {})
+        return bool(options.get("patches_replace", {}).get("attn2"))
 
     def begin(self, sampling: TiledSampling, params: Any) -> None:
         """The next evaluation begins."""
@@ -131,8 +138,18 @@ class PatchedSamplers:
         objects.unet.model_options[MEMORY] = partial(_estimated_for_tiles, estimate, largest * at_once)
 
     def ask_through(self, sampling: TiledSampling, params: Any) -> None:
-        """The next evaluation goes through the tiles."""
-        _standing_in(params).begin(sampling, params)
+        """The next evaluation goes through the tiles.
+
+        Raises SettingsError for regions where something else has put itself in the place of the layers they act on.
+        """
+        asked = _standing_in(params)
+        if sampling.work.settings.region_setup.active and asked.replaces_cross_attention:
+            raise SettingsError(
+                "regions must be empty while an adapter (IP-Adapter, InstantID) is on that reads the prompt in place "
+                "of the model's own attention, for the whole picture. Switch it off, or make the picture without "
+                "regions"
+            )
+        asked.begin(sampling, params)
 
     def fail(self, params: Any, error: Exception) -> None:
         """The function that the model is asked through raises."""
