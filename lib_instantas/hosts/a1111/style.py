@@ -49,7 +49,7 @@ def _reference(p: Any, settings: Settings, seed: int, noise: Tensor, tile: Size)
     wanted = parse_reference(settings.style_reference)
     if wanted.picture is not None and not is_unet(network_of(shared.sd_model)):
         raise SettingsError(
-            "style_reference must be a seed with this model: it begins from noise in which no trace of a picture is left"
+            "style_reference must be a seed with this model: no trace of a picture is left in its first noise"
         )
     reference = reference_noise(int(seed) if wanted.seed is None else wanted.seed, noise.shape[1], tile).to(noise)
     if wanted.picture is not None:
