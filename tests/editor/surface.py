@@ -128,9 +128,10 @@ class Surface:
 
     def save_preset(self, name: str) -> None:
         self.open_menu("Presets")
-        self.page.get_by_label("Preset name").fill(name)
-        self.page.get_by_label("Preset name").press("Enter")
-        expect(self.page.get_by_label("Preset name")).to_have_value("")
+        field = self.page.locator('input[aria-label="Preset name"]')  # some hosts have fields of that name elsewhere
+        field.fill(name)
+        field.press("Enter")
+        expect(field).to_have_value("")
         self.page.keyboard.press("Escape")
 
     def open_menu(self, name: str) -> None:

@@ -127,6 +127,15 @@ DEVIATIONS = (
         "half precision cannot be shown on a CPU: torch cannot be given its missing operations in inference mode",
     ),
     Deviation(
+        "shows on its page what stopped a generation",
+        lambda home: (
+            not (home / "modules_forge" / "main_thread.py").is_file()
+            or says("modules_forge/main_thread.py", r"self\.exception = ")(home)
+        ),
+        ("test_the_page_shows_why_a_setting_is_refused",),
+        "the thread that generates prints the message and drops it: the page says that None is not iterable",
+    ),
+    Deviation(
         "has negative rows in its first step",
         says_not(
             "modules/sd_samplers_cfg_denoiser.py", r"0\.0 <= self\.step / self\.total_steps <= opts\.skip_early_cond"

@@ -59,7 +59,9 @@ class Tab:
         """Pick an entry of a dropdown by what it says."""
         self.page.click(f"{selector} input")
         self.page.fill(f"{selector} input", text)
-        self.page.locator(f"{selector} li").filter(has_text=re.compile(rf"^\W*{re.escape(text)}\s*$")).first.click()
+        self.page.locator(f"{selector} li").filter(
+            has_text=re.compile(rf"^\W*{re.escape(text)}\s*$", re.IGNORECASE)
+        ).first.click()
 
     def line(self) -> str:
         """What the panel says will happen."""
