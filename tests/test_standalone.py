@@ -19,6 +19,7 @@ from lib_instantas.hosts.checkpoints import load_pipeline, weights_of
 from lib_instantas.hosts.samplers import SAMPLERS, evaluations_of, use_sampler
 from lib_instantas.hosts.standalone import Generator, Job, Result
 from lib_instantas.settings import SettingsError, parse_settings
+from lib_instantas.vae import coder
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_a_half_precision_autoencoder_that_has_to_be_widened_is_decoded_in_tiles
 
 def test_auto_takes_tiles_where_memory_is_short(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     for free, tiles in ((10**12, False), (10**5, True), (None, False)):
-        monkeypatch.setattr(diffusers_vae, "free_bytes", lambda device, free=free: free)
+        monkeypatch.setattr(coder, "free_bytes", lambda device, free=free: free)
         assert ("VAE in tiles (exact)" in said(generator(job()))) == tiles
 
 
@@ -87,7 +88,7 @@ def test_a_picture_that_does_not_fit_after_all_is_decoded_again_in_tiles(tmp_pat
     generator.pipeline.vae.decoder.forward = too_large
     again = generator(job())
     assert (values(again) - values(plain)).abs().max() <= 1
-    assert "VAE in tiles (exact, out of memory untiled)" in said(again)
+    assert "VAE in tiles (exact), 1 picture done again in tiles when out of memory" in said(again)
     assert generator.pipeline.vae.decoder.forward is too_large
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from vae_models import diffusers_autoencoder, ldm_autoencoder
 
-from lib_instantas.vae import Options, Recovery, TiledCoder, tiled_decoder, tiled_encoder
+from lib_instantas.vae import Options, Recovery, TiledCoder, UntiledFirst, tiled_decoder, tiled_encoder
 
 DECODER = ldm_autoencoder(channels=(8, 16), seed=1).decoder
 ENCODER = ldm_autoencoder(channels=(8, 16), seed=1).encoder
@@ -137,6 +137,59 @@ def test_other_errors_are_not_taken_for_lack_of_memory(monkeypatch: pytest.Monke
     monkeypatch.setattr(decoder.conv_out, "forward", broken)
     with pytest.raises(RuntimeError, match="expected 4 channels"):
         tiled_decoder(decoder)(LATENTS)
+
+
+class Whole:
+    """A decoder's own forward that runs out of memory with more latent pixels than a limit, or fails otherwise."""
+
+    def __init__(self, limit: int, error: Exception) -> None:
+        self.limit, self.error = limit, error
+        self.asked: list[int] = []
+
+    def __call__(self, z: Tensor) -> Tensor:
+        self.asked.append(z.numel())
+        if z.numel() > self.limit:
+            raise self.error
+        answer: Tensor = DECODER(z)
+        return answer
+
+
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_what_does_not_fit_as_a_whole_is_done_again_in_tiles(error: Exception) -> None:
+    whole = Whole(LATENTS.numel() - 1, error)
+    decode = UntiledFirst(whole, tiled_decoder(DECODER, Options(tile=64)), always=False)
+    assert float((decode(LATENTS) - DECODER(LATENTS)).abs().mean()) < 4e-6
+    assert str(decode.recovery) == "1 picture done again in tiles when out of memory"
+
+
+def test_nothing_as_large_is_tried_as_a_whole_again() -> None:
+    whole = Whole(LATENTS.numel() - 1, torch.cuda.OutOfMemoryError("CUDA out of memory"))
+    decode = UntiledFirst(whole, tiled_decoder(DECODER, Options(tile=64)), always=False)
+    for z in (LATENTS, LATENTS, torch.cat([LATENTS] * 2), LATENTS[..., :16]):
+        decode(z)
+    assert whole.asked == [LATENTS.numel(), LATENTS[..., :16].numel()]
+    assert decode.recovery.tiled == 1
+
+
+def test_what_fits_is_to_the_bit_what_the_module_answers() -> None:
+    decode = UntiledFirst(DECODER.forward, tiled_decoder(DECODER, Options(tile=64)), always=False)
+    assert torch.equal(decode(LATENTS), DECODER(LATENTS))
+    assert decode.recovery == Recovery()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("expected 4 channels"), ValueError("out of memory"), KeyError("z")])
+def test_what_is_not_about_memory_is_the_callers(error: Exception) -> None:
+    decode = UntiledFirst(Whole(0, error), tiled_decoder(DECODER), always=False)
+    with pytest.raises(type(error)):
+        decode(LATENTS)
+    assert decode.recovery == Recovery()
+
+
+def test_tiles_that_were_asked_for_are_taken_without_trying() -> None:
+    whole = Whole(10**9, RuntimeError())
+    decode = UntiledFirst(whole, tiled_decoder(DECODER, Options(tile=64)), always=True)
+    assert float((decode(LATENTS) - DECODER(LATENTS)).abs().mean()) < 4e-6
+    assert whole.asked == []
 
 
 def test_the_account_of_recoveries_reads_as_a_sentence() -> None:

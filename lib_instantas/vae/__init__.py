@@ -14,10 +14,10 @@ attention goes over the whole map in blocks.
     options.py   what the caller chooses and is told
 """
 
-from lib_instantas.vae.coder import TiledCoder, replaced_forward, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.coder import TiledCoder, UntiledFirst, replaced_forward, tiled, tiled_decoder, tiled_encoder
 from lib_instantas.vae.network import UnsupportedAutoencoder
 from lib_instantas.vae.options import Interrupted, Options, Recovery
-from lib_instantas.vae.passes import output_sizes, untiled_bytes
+from lib_instantas.vae.passes import output_sizes
 
 __all__ = [
     "Interrupted",
@@ -25,10 +25,10 @@ __all__ = [
     "Recovery",
     "TiledCoder",
     "UnsupportedAutoencoder",
+    "UntiledFirst",
     "output_sizes",
     "replaced_forward",
     "tiled",
     "tiled_decoder",
     "tiled_encoder",
-    "untiled_bytes",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,11 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lib_instantas.device import empty_cache, free_bytes, is_out_of_memory
 from lib_instantas.vae.fast import with_sweep
 from lib_instantas.vae.layers import Layer
 from lib_instantas.vae.network import decoder_layers, encoder_layers
 from lib_instantas.vae.options import Options, Recovery
-from lib_instantas.vae.passes import run, tile_elements, workspace
+from lib_instantas.vae.passes import run, tile_elements, untiled_bytes, workspace
+
+logger = logging.getLogger(__name__)
+
+SHARE_OF_FREE_MEMORY = 0.8
+"""Of the free memory that a map as a whole may be expected to take before tiles are chosen."""
 
 
 class TiledCoder:
@@ -36,6 +44,63 @@ class TiledCoder:
         elements = tile_elements(self.layers, size, self.options.tile)
         layers = with_sweep(self.layers, size) if self.options.mode == "fast" else self.layers
         return run(layers, x, workspace(layers, x, self.options, self.recovery, elements))
+
+
+class UntiledFirst:
+    """Stands in for `forward` of an encoder or decoder: asked as it is where a map fits into memory, else in tiles.
+
+    What runs out of memory as a whole is done again in tiles, counted in `recovery.tiled`; nothing as large is tried
+    as a whole again. `always` takes tiles without asking. `whole` is the module's own `forward`.
+    """
+
+    def __init__(self, whole: Callable[..., Tensor], tiled: TiledCoder, always: bool) -> None:
+        self.whole = whole
+        self.tiled = tiled
+        self.always = always
+        self._too_large: float = math.inf
+
+    @property
+    def recovery(self) -> Recovery:
+        """What went wrong and was put right so far."""
+        return self.tiled.recovery
+
+    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The answer for a map [B, C, H, W]. An error that is not about memory is the caller's."""
+        if self._fits(x):
+            answer = self._unless_out_of_memory(x, *args, **kwargs)
+            if answer is not None:
+                return answer
+            # Outside the handler: only now are the failed tensors free.
+            empty_cache(x.device)
+            self.recovery.tiled += 1
+        return self.in_tiles(x, *args, **kwargs)
+
+    def in_tiles(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The answer for a map that does not fit."""
+        return self.tiled(x, *args, **kwargs)
+
+    def free_bytes(self, x: Tensor) -> int | None:
+        """What is free on the device that a map is computed on; None if nobody knows."""
+        return free_bytes(x.device)
+
+    def _fits(self, x: Tensor) -> bool:
+        if self.always or x.numel() >= self._too_large:
+            return False
+        layers = self.tiled.layers
+        itemsize = next(layers[0].modules[0].parameters()).element_size()
+        needed = x.shape[0] * untiled_bytes(layers, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
+        free = self.free_bytes(x)
+        return free is None or needed <= SHARE_OF_FREE_MEMORY * free
+
+    def _unless_out_of_memory(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
+        try:
+            return self.whole(x, *args, **kwargs)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._too_large = x.numel()
+            logger.warning("InstantAS: the VAE ran out of memory, going on in tiles")
+        return None
 
 
 def tiled_decoder(decoder: nn.Module, options: Options | None = None) -> TiledCoder:

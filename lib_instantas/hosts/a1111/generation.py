@@ -7,16 +7,20 @@ therefore samples itself; giving the object its class back undoes all of it. No 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from modules import processing
 
 from lib_instantas.hosts.a1111.composing import Composition, without_hires_entries
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.hosts.a1111.sizes import exact_size
 from lib_instantas.hosts.a1111.vae import TiledVAE
+from lib_instantas.infotext import KEY
 from lib_instantas.settings import Settings
 from lib_instantas.tiling import Size
 
@@ -60,9 +64,22 @@ class Generation:
 
     def work(self, p: Any, name: str, method: Callable[..., Any]) -> Any:
         """Call one of the host's METHODS of `p` inside the generation; `sample` may answer with finished pictures."""
+        if name == "init":
+            self.report.begin_anew()
         with self._at_work(p), self._guided(p, name):
             result = method()
-            return self.vae.decoded(result) if name == "sample" else result
+            return self.vae.decoded(result) if name == "sample" and not _is_asked_after_sampling(p) else result
+
+    def decoded(self, p: Any, samples: Any) -> Any:
+        """The pictures of what `sample` has answered; an error is raised when the host looks at them.
+
+        Raised here, in a script, it would be logged, and the host would decode the latents itself.
+        """
+        try:
+            with self._at_work(p):
+                return self.vae.decoded(samples)
+        except Exception as error:
+            return Failed(error)
 
     def _guided(self, p: Any, name: str) -> AbstractContextManager[None]:
         """The second stage has a CFG scale of its own; Forge knows one for hires passes, other hosts do not."""
@@ -84,6 +101,31 @@ class Generation:
                 self.sampling = None
                 family().let_go()
             self.write_report(p)
+
+
+class Failed:
+    """Stands for the pictures of latents that could not be decoded."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    @property
+    def already_decoded(self) -> NoReturn:
+        """What the host asks first, with a default that an AttributeError would be taken for."""
+        if isinstance(self.error, AttributeError):
+            raise RuntimeError(str(self.error)) from self.error
+        raise self.error
+
+
+def _is_asked_after_sampling(p: Any) -> bool:
+    """Whether the host hands what `sample` answers to this extension's script, after those that want latents."""
+    scripts = getattr(p.scripts, "alwayson_scripts", ())
+    return _hands_over_samples() and any(script.title() == KEY for script in scripts)
+
+
+@cache
+def _hands_over_samples() -> bool:
+    return ".post_sample(" in inspect.getsource(processing)
 
 
 @contextmanager

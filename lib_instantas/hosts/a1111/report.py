@@ -46,14 +46,25 @@ class PassReport:
 class Report:
     """What the metadata say of a generation. `parameters` are the host's own entries that the generation sets.
 
-    `remark` is what is known of a setting before the generation begins.
+    `remark` is what is known of a setting before the generation begins. `notes` are on the picture that is being made,
+    `lasting` on what was done once for all pictures.
     """
 
     settings: Settings
     passes: dict[str, PassReport] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    lasting: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     remark: str = ""
+
+    def begin_anew(self) -> None:
+        """The host prepares a generation; nothing of one before it counts."""
+        for known in (self.passes, self.notes, self.lasting):
+            known.clear()
+
+    def note(self, name: str, text: str) -> None:
+        """Say of something besides the tiles what it did; what it did before the first pass, all pictures share."""
+        (self.notes if self.passes else self.lasting)[name] = text
 
     def begin(self, name: str, work: PassReport) -> None:
         """A sampling run begins; a first pass begins a new picture."""
@@ -76,7 +87,7 @@ class Report:
         """In words what was done, or why nothing was."""
         count = len(self.settings.region_setup.active)
         regions = [f"{count} region{'s' * (count > 1)}"] if count else []
-        notes = [f"{name} {text}" for name, text in self.notes.items()]
+        notes = [f"{name} {text}" for name, text in (self.lasting | self.notes).items()]
         remarks = [*without_effect(self.settings), *([self.remark] if self.remark else [])]
         return ", ".join([self._tiles_done, *regions, *notes, *remarks])
 

@@ -101,6 +101,11 @@ class InstantASScript(scripts.Script):
         if generation.settings.style_alignment:
             align_noise(p, noise, generation.settings)
 
+    def post_sample(self, p: Any, ps: Any, *args: Any) -> None:
+        """Decode the finished latents, where the host hands them over between sampling and decoding."""
+        if (generation := generation_of(p)) is not None:
+            ps.samples = generation.decoded(p, ps.samples)
+
     def postprocess_image(self, p: Any, pp: Any, *args: Any) -> None:
         """Crop to the exact pixel, before anything is pasted over the picture, saved or described."""
         if (generation := generation_of(p)) is not None:

@@ -1,8 +1,8 @@
 """The autoencoder in tiles for one generation: hires fix, img2img and the finished picture.
 
 Inside the host's `init` and `sample` the loaded autoencoder's encoder and decoder answer in tiles. The host decodes the
-finished latents after `sample`, out of reach; so `sample` returns them decoded, which the host knows from hires fix,
-but only where tiles are needed.
+finished latents after `sample`, out of reach; so they are decoded before, and handed on as the host does after hires
+fix.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from modules import devices, sd_vae_approx, shared
@@ -28,17 +29,17 @@ from lib_instantas.vae import (
     Options,
     TiledCoder,
     UnsupportedAutoencoder,
+    UntiledFirst,
     output_sizes,
     replaced_forward,
     tiled_decoder,
     tiled_encoder,
-    untiled_bytes,
 )
 
 logger = logging.getLogger(__name__)
 
-SHARE_OF_FREE_MEMORY = 0.8
-"""Of the free memory that untiled decoding may be expected to take before tiles are chosen."""
+NAMES = {"decoder": "VAE", "encoder": "VAE encoder"}
+"""In the metadata."""
 
 
 class TiledVAE:
@@ -71,23 +72,22 @@ class TiledVAE:
                 self._hooked.clear()
 
     def decoded(self, samples: Any) -> Any:
-        """The pictures of finished latents, where these are to be decoded in tiles; else what was given."""
+        """The pictures of finished latents; what was given where these are pictures, or not for this autoencoder."""
         if getattr(samples, "already_decoded", False) or shared.opts.sd_vae_decode_method != "Full":
             return samples
         self._hook_loaded_model()
-        coder = _coder_of(family().autoencoder)
-        if coder is None or not coder.needs_tiles(samples[:1]):
+        if not _is_hooked(family().autoencoder):
             return samples
         self.stopped = False
         pictures = decode_latent_batch(shared.sd_model, samples, target_device=devices.cpu, check_for_nans=True)
         if self.stopped:
             pictures[:] = list(_rough_pictures(samples))
-            self.note("decoding interrupted, a rough picture")
+            self.note("decoder", "decoding interrupted, a rough picture")
         return pictures
 
-    def note(self, text: str) -> None:
-        """Say in the picture's metadata what the autoencoder did."""
-        self.report.notes["VAE"] = text
+    def note(self, coder: str, text: str) -> None:
+        """Say in the picture's metadata what the encoder or decoder did."""
+        self.report.note(NAMES[coder], text)
 
     def _hook_loaded_model(self) -> None:
         model = family().autoencoder
@@ -105,50 +105,43 @@ class TiledVAE:
                 raise SettingsError(f"vae must be off, and wrap off, with this model's VAE: {reason}") from None
             logger.info("InstantAS: the VAE stays as it is: %s", reason)
             return
+        always = self.settings.vae != "auto" or any(self.settings.wraps_per_axis)
         for name, coder in coders.items():
             module = getattr(model, name)
-            self._stack.enter_context(replaced_forward(module, _Coder(self, name, module.forward, coder)))
+            self._stack.enter_context(replaced_forward(module, _Coder(self, name, module.forward, coder, always)))
 
 
-class _Coder:
+class _Coder(UntiledFirst):
     """Stands in for the `forward` of an encoder or decoder: as it was where the picture fits, else in tiles."""
 
-    def __init__(self, vae: TiledVAE, name: str, forward: Callable[..., Tensor], tiled: TiledCoder) -> None:
+    def __init__(self, vae: TiledVAE, name: str, whole: Callable[..., Tensor], tiled: TiledCoder, always: bool) -> None:
+        super().__init__(whole, tiled, always)
         self.vae = vae
         self.name = name
-        self.forward = forward
-        self.tiled = tiled
 
-    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if not self.needs_tiles(x):
-            return self.forward(x, *args, **kwargs)
+    def in_tiles(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """With a progress bar, until somebody interrupts."""
         if self.vae.stopped:
             return self._nothing(x)
         with _progress_bar(f"VAE {self.name}") as progress:
             asked_before = _asked_to_stop()
             run = TiledCoder(self.tiled.layers, self._options(progress, lambda: _asked_to_stop() > asked_before))
+            run.recovery = self.recovery
             try:
-                result = run(x)
+                result = run(x, *args, **kwargs)
             except Interrupted:
                 self.vae.stopped = True
                 return self._nothing(x)
-        recovery = str(run.recovery)
-        self.vae.note(f"in tiles ({self.vae.settings.vae_mode})" + (f", {recovery}" if recovery else ""))
+        recovery = str(self.recovery)
+        self.vae.note(self.name, f"in tiles ({self.tiled.options.mode})" + (f", {recovery}" if recovery else ""))
         return result
 
-    def needs_tiles(self, x: Tensor) -> bool:
-        """Whether a map `[B, C, H, W]` has to be done in tiles: as set, or because it would not fit."""
-        settings = self.vae.settings
-        if settings.vae != "auto" or any(settings.wraps_per_axis):
-            return True
-        itemsize = next(self.tiled.layers[0].modules[0].parameters()).element_size()
-        needed = x.shape[0] * untiled_bytes(self.tiled.layers, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
-        free = free_bytes(devices.device)
-        return free is not None and needed > SHARE_OF_FREE_MEMORY * free
+    def free_bytes(self, x: Tensor) -> int | None:
+        """Of the host's device."""
+        return free_bytes(devices.device)
 
     def _options(self, progress: Callable[[int, int], None], interrupted: Callable[[], bool]) -> Options:
-        given = self.tiled.options
-        return Options(given.tile, given.mode, given.wrap, given.store, progress, interrupted)
+        return replace(self.tiled.options, progress=progress, interrupted=interrupted)
 
     def _nothing(self, x: Tensor) -> Tensor:
         """A map of the right size for a host that is about to stop anyway."""
@@ -156,10 +149,8 @@ class _Coder:
         return x.new_zeros((x.shape[0], self.tiled.layers[-1].channels, *size))
 
 
-def _coder_of(model: Any) -> _Coder | None:
-    """What stands in for the decoder of a model's autoencoder."""
-    stand_in = vars(getattr(model, "decoder", None) or object).get("forward")
-    return stand_in if isinstance(stand_in, _Coder) else None
+def _is_hooked(model: Any) -> bool:
+    return isinstance(vars(getattr(model, "decoder", None) or object).get("forward"), _Coder)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from modules import shared
 from modules.sd_samplers_cfg_denoiser import CFGDenoiser
 from modules.sd_samplers_common import InterruptedException
 
@@ -39,10 +40,15 @@ class Processing:
     refiner: Any = None
     refiner_step: int = 0
     image_cond: Tensor | None = None
+    encodes: Tensor | None = None
     styles: list[str] = field(default_factory=list)
     extra_generation_params: dict[str, Any] = field(default_factory=dict)
     all_seeds: list[int] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
+
+    def init(self) -> None:
+        if self.encodes is not None:
+            self.init_latent = shared.sd_model.first_stage_model.encoder(self.encodes)
 
     def sample(self) -> Tensor:
         latents = _sample(self, self.width, self.height, self.steps)
@@ -96,13 +102,14 @@ def create_infotext(p: Processing) -> str:
 
 
 def process_images(p: Processing) -> SimpleNamespace:
-    """Pictures whose three channels are the first latent channels, eight pixels to a latent."""
+    """Pictures as the autoencoder decodes them; without one the first latent channels, eight pixels to a latent."""
     p.all_seeds = [p.seed + i for i in range(p.n_iter * p.batch_size)]
     p.scripts.call("process", p)
+    p.init()
     images, infotexts, latents = [], [], []
     for iteration in range(p.n_iter):
         p.seeds = p.all_seeds[iteration * p.batch_size : (iteration + 1) * p.batch_size]
-        for sample in p.sample().split(1):
+        for sample in _decoded(p, p.sample()):
             latents.append(sample)
             result = SimpleNamespace(image=_picture(sample))
             p.scripts.call("postprocess_image", p, result)
@@ -113,6 +120,19 @@ def process_images(p: Processing) -> SimpleNamespace:
     return processed
 
 
+def _decoded(p: Processing, samples: Any) -> Any:
+    """What `sample` has answered, after the scripts have seen it; latents stay so where the model has no decoder."""
+    answered = SimpleNamespace(samples=samples)
+    p.scripts.post_sample(p, answered)
+    if getattr(answered.samples, "already_decoded", False):
+        return answered.samples
+    if not hasattr(shared.sd_model, "first_stage_model"):
+        return answered.samples.split(1)
+    return decode_latent_batch(shared.sd_model, answered.samples, torch.device("cpu"), check_for_nans=True)
+
+
 def _picture(latents: Tensor) -> Image.Image:
+    if latents.ndim == 3:
+        return Image.fromarray(latents.clamp(-1, 1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy())
     pixels = latents[0, :3].clamp(0, 1).mul(255).byte().repeat_interleave(8, -1).repeat_interleave(8, -2)
     return Image.fromarray(pixels.permute(1, 2, 0).numpy())

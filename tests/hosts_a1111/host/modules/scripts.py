@@ -27,6 +27,9 @@ class ScriptRunner:
     def __init__(self, script: Script) -> None:
         self.alwayson_scripts = [script]
 
+    def post_sample(self, p: Any, answered: Any) -> None:
+        self.call("post_sample", p, answered)
+
     def call(self, name: str, p: Any, *objects: Any) -> None:
         for script in self.alwayson_scripts:
             try:
