@@ -60,6 +60,12 @@ def has_cross_attention(model: nn.Module) -> bool:
     return any(True for _ in _found_layers(model))
 
 
+def context_width(model: nn.Module | None) -> int | None:
+    """Channels of the prompt that a model reads; None where it has no cross-attention."""
+    first = None if model is None else next(_found_layers(model), None)
+    return None if first is None else int(first.module.to_k.in_features)  # type: ignore[union-attr,arg-type]
+
+
 def _found_layers(model: nn.Module) -> Iterator[CrossAttentionLayer]:
     for transformer in model.modules():
         for block in getattr(transformer, "transformer_blocks", ()):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from modules import sd_models, shared
 from safetensors.torch import save_file
+from tiny_unets import LdmBlock, ldm_unet
 from torch import nn
 
 from lib_instantas.hosts.a1111.chosen import native_side_of_choice
@@ -31,6 +32,16 @@ class Blocks(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.input_blocks = nn.ModuleList()
+
+
+def reading(words: int) -> nn.Module:
+    """A UNet whose prompts have so many channels: 768 in SD 1.x, 1024 in SD 2.x."""
+    unet = ldm_unet()
+    unet.input_blocks = nn.ModuleList()
+    for block in unet.modules():
+        if isinstance(block, LdmBlock):
+            block.attn2.to_k = nn.Linear(words, 8)
+    return unet
 
 
 def model_of(network: nn.Module, **facts: Any) -> Any:
@@ -58,6 +69,11 @@ def patched(network: nn.Module, predicts: str = "epsilon") -> Any:
         (patched(nn.Linear(2, 2)), 128),
         (patched(Blocks()), 64),
         (patched(Blocks(), "v_prediction"), 96),
+        (patched(reading(768), "v_prediction"), 64),
+        (patched(reading(1024), "v_prediction"), 96),
+        (patched(reading(1024), "epsilon"), 64),
+        (model_of(reading(768), image_size=64, parameterization="v"), 64),
+        (model_of(reading(1024), image_size=64, parameterization="v"), 96),
     ],
 )
 def test_the_side_that_a_loaded_model_knows(model: Any, side: int) -> None:

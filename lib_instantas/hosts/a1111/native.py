@@ -7,9 +7,13 @@ from typing import Any
 
 import yaml
 
+from lib_instantas.attention import context_width
 from lib_instantas.hosts.weight_shapes import Shape, weight_shapes
 
 SD1, SD2_V, SDXL = 64, 96, 128
+
+SD1_WORDS, SD2_WORDS = 768, 1024
+"""Channels of the prompt."""
 
 UNET_BLOCKS = ("input_blocks", "down_blocks")
 """One of these lists of blocks tells a UNet, in which convolutions can be spread, from a transformer."""
@@ -27,13 +31,14 @@ def native_side(model: Any) -> int:
     """64 for SD 1.x and 2-base, 96 for SD 2 `v`, 128 for SDXL and transformers, else what the configuration says.
 
     The configuration's `image_size` says 64 for SD 2 `v` too, and 32 for InstructPix2Pix, whose training at 32 was
-    a fine-tuning of SD 1: neither is taken at its word.
+    a fine-tuning of SD 1: neither is taken at its word. SD 1.x that was taught to predict `v` keeps its 64: its prompts
+    are as wide as those of SD 1.x.
     """
     if getattr(model, "is_sdxl", False) or getattr(model, "is_sd3", False) or _is_transformer(model):
         return SDXL
     declared = getattr(model, "image_size", None) or _written_beside(_file_of(model)).get("image_size") or SD1
     kind = getattr(model, "parameterization", None) or _prediction(model)
-    return _believed(declared, kind, getattr(model, "cond_stage_key", None))
+    return _believed(declared, kind, getattr(model, "cond_stage_key", None), context_width(network_of(model)))
 
 
 def native_side_of_file(file: Path) -> int | None:
@@ -46,17 +51,18 @@ def native_side_of_file(file: Path) -> int | None:
         return SDXL
     words = _channels_of_words(shapes)
     if any("label_emb." in name for name in shapes):  # unCLIP, of SD 2, has it too
-        return None if words == 1024 else SDXL
+        return None if words == SD2_WORDS else SDXL
     written = _written_beside(file)
     if "image_size" in written:
-        return _believed(written["image_size"], written.get("parameterization"), written.get("cond_stage_key"))
-    return {768: SD1}.get(words) if words else None
+        return _believed(written["image_size"], written.get("parameterization"), written.get("cond_stage_key"), words)
+    return SD1 if words == SD1_WORDS else None
 
 
-def _believed(declared: Any, prediction: Any, condition: Any) -> int:
+def _believed(declared: Any, prediction: Any, condition: Any, words: int | None) -> int:
     if not isinstance(declared, int) or declared < 8 or condition == "edit":
         return SD1
-    return SD2_V if declared == SD1 and prediction in ("v", "v_prediction") else declared
+    is_sd2_v = declared == SD1 and prediction in ("v", "v_prediction") and words != SD1_WORDS
+    return SD2_V if is_sd2_v else declared
 
 
 def _channels_of_words(shapes: dict[str, Shape]) -> int | None:
