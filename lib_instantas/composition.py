@@ -10,8 +10,14 @@ import math
 
 from lib_instantas.tiling import LATENT_SCALE, Size
 
-STEP = 64
-"""Image pixels that the sides of the first picture are multiples of: what UNets halve without a remainder."""
+STEP, SMALL_STEP = 64, 32
+"""Image pixels that the sides of the first picture are multiples of: what UNets halve without a remainder.
+
+Models of less than 512 pixels have fewer levels, and 64 would be a rough step: 256x2048 would become 64x704.
+"""
+
+USUAL_NATIVE = 64
+"""Native side, in latent pixels, from which on a model has the usual four levels."""
 
 WORTHWHILE = 1.5
 """How many times the model's own area a picture must have for a first, smaller one to be made."""
@@ -20,16 +26,23 @@ WORTHWHILE = 1.5
 def first_size(size: Size, native: int) -> Size | None:
     """(height, width) in image pixels of the picture that is composed first; None where `size` is small enough itself.
 
-    It has the model's own area, `native` latent pixels squared, and the ratio of `size` as nearly as steps of 64 allow.
+    It has the model's own area, `native` latent pixels squared, and the ratio of `size` as nearly as steps of 64 pixels
+    allow (32 for small models).
     """
     own_side = native * LATENT_SCALE
     if size[0] * size[1] <= WORTHWHILE * own_side**2:
         return None
     ratio = math.sqrt(size[0] / size[1])
-    height, width = (max(STEP, round(side / STEP) * STEP) for side in (own_side * ratio, own_side / ratio))
+    step = STEP if native >= USUAL_NATIVE else SMALL_STEP
+    height, width = (max(step, round(side / step) * step) for side in (own_side * ratio, own_side / ratio))
     return min(height, size[0]), min(width, size[1])
 
 
 def second_steps(steps: int, strength: float) -> int:
     """How many of a sampler's steps the second stage makes, at the end of its schedule."""
     return max(1, round(strength * steps))
+
+
+def schedule_steps(made: int, strength: float) -> int:
+    """The steps of the schedule of which the second stage makes the last `made`, so that it begins at the strength."""
+    return max(made, round(made / strength))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_instantas.composition import first_size, second_steps
+from lib_instantas.composition import first_size, schedule_steps, second_steps
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ from lib_instantas.composition import first_size, second_steps
         ((512, 4096), 64, (192, 1472)),  # 181 x 1448 in steps of 64
         ((2160, 3840), 128, (768, 1344)),  # SDXL's own size for 16:9
         ((523, 1209), 64, (320, 768)),
+        ((256, 2048), 32, (96, 736)),  # small models: 91 x 724 in steps of 32
     ],
 )
 def test_the_first_picture_has_the_models_area_and_the_final_ratio(size: tuple, native: int, first: tuple) -> None:
@@ -42,3 +43,11 @@ def test_the_first_picture_is_never_larger_than_the_finished_one(height: int, wi
 @pytest.mark.parametrize(("steps", "strength", "second"), [(20, 0.5, 10), (20, 1, 20), (1, 0.05, 1), (30, 0.35, 10)])
 def test_the_second_stage_makes_its_share_of_the_steps(steps: int, strength: float, second: int) -> None:
     assert second_steps(steps, strength) == second
+
+
+@given(st.integers(1, 150), st.floats(0.05, 1))
+def test_the_second_stage_begins_at_the_strength(steps: int, strength: float) -> None:
+    made = second_steps(steps, strength)
+    schedule = schedule_steps(made, strength)
+    assert schedule >= made
+    assert abs(made / schedule - strength) <= strength / (2 * schedule) + 1e-9

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
             seed=SEED,
             steps=STEPS,
         )
-        result = generator(job, on_step=progress_bar(job.evaluations, show.name))
+        result = generator(job, on_step=progress_bar(generator.evaluations(job), show.name))
         print(save(result, options.out / f"{show.name}.png"))
 
 

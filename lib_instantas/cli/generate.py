@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     check_output(options.output, job.size)
     generator = Generator(load_pipeline(options.model, options.device))
     generator.check(job)
-    print(save(generator(job, on_step=progress_bar(job.evaluations)), options.output))
+    print(save(generator(job, on_step=progress_bar(generator.evaluations(job))), options.output))
 
 
 def job_from(options: argparse.Namespace) -> Job:

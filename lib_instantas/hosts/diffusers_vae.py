@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -15,43 +15,60 @@ from lib_instantas.vae import (
     UntiledFirst,
     replaced_forward,
     tiled_decoder,
+    tiled_encoder,
 )
 
 
-class Decoder(UntiledFirst):
-    """Stands in for `forward` of an autoencoder's decoder; `done` says afterwards what it did, if it took tiles."""
+class Coder(UntiledFirst):
+    """Stands in for `forward` of an encoder or decoder; `done` says afterwards what it did, if it took tiles."""
 
     done = ""
 
     def in_tiles(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Decode a latent map `[B, C, h, w]` that does not fit."""
-        picture = super().in_tiles(x, *args, **kwargs)
+        """Decode latents `[B, C, h, w]` or encode a picture `[B, 3, H, W]` that does not fit."""
+        result = super().in_tiles(x, *args, **kwargs)
         recovery = str(self.recovery)
         self.done = f"VAE in tiles ({self.tiled.options.mode})" + (f", {recovery}" if recovery else "")
-        return picture
+        return result
 
 
 def is_known(vae: Any) -> bool:
     """Whether an autoencoder can work in tiles."""
     try:
         tiled_decoder(vae.decoder)
+        tiled_encoder(vae.encoder)
     except (UnsupportedAutoencoder, AttributeError):
         return False
     return True
 
 
-@contextmanager
-def decoding(vae: Any, settings: Settings, progress: Callable[[int, int], None]) -> Iterator[Decoder | None]:
+def decoding(
+    vae: Any, settings: Settings, progress: Callable[[int, int], None]
+) -> AbstractContextManager[Coder | None]:
     """Inside, the autoencoder decodes as the settings say; None where that is as it always does.
 
     `progress` is told (work done, total work) between tiles, and may raise to stop.
     """
+    return _coding(vae, "decoder", settings, progress)
+
+
+def encoding(
+    vae: Any, settings: Settings, progress: Callable[[int, int], None]
+) -> AbstractContextManager[Coder | None]:
+    """The same for encoding."""
+    return _coding(vae, "encoder", settings, progress)
+
+
+@contextmanager
+def _coding(vae: Any, name: str, settings: Settings, progress: Callable[[int, int], None]) -> Iterator[Coder | None]:
     wanted = settings.enabled and (settings.vae != "off" or settings.wrap != "off")
     if not wanted or not is_known(vae):
         yield None
         return
     options = Options(settings.vae_tile, settings.vae_mode, settings.wraps_per_axis, progress=progress)
     always = settings.vae == "on" or any(settings.wraps_per_axis)
-    decoder = Decoder(vae.decoder.forward, tiled_decoder(vae.decoder, options), always)
-    with replaced_forward(vae.decoder, decoder):
-        yield decoder
+    network = getattr(vae, name)
+    tiled = tiled_decoder(network, options) if name == "decoder" else tiled_encoder(network, options)
+    coder = Coder(network.forward, tiled, always)
+    with replaced_forward(network, coder):
+        yield coder

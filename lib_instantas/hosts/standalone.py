@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,46 +12,25 @@ from lib_instantas.agreement import Offer, check, without_effect
 from lib_instantas.attention import has_cross_attention
 from lib_instantas.capabilities import ALL, Capability
 from lib_instantas.denoiser import Around
-from lib_instantas.hosts.diffusers import tiled_unet
 from lib_instantas.hosts.diffusers_regions import prompts_for
-from lib_instantas.hosts.diffusers_style import aligned_noise
-from lib_instantas.hosts.diffusers_vae import Decoder, decoding, is_known
-from lib_instantas.hosts.elastic import denoiser_for
-from lib_instantas.hosts.samplers import SAMPLERS, check_sampler, evaluations_of, use_sampler
-from lib_instantas.hosts.synchronising import Features, Synchroniser, style_statistics
+from lib_instantas.hosts.diffusers_vae import is_known
+from lib_instantas.hosts.enlarging import check_upscaler, enlarges_latents
+from lib_instantas.hosts.jobs import Job, Stage, check_job, stages_of
+from lib_instantas.hosts.samplers import SAMPLERS, use_sampler
+from lib_instantas.hosts.staging import OnStep, Picture, Stages, Watcher, can_go_on, native_of
+from lib_instantas.hosts.synchronising import Features, style_statistics
 from lib_instantas.infotext import KEY, quoted, to_text
-from lib_instantas.methods import Request, make_method
 from lib_instantas.regions import RegionSetup
-from lib_instantas.settings import Settings, SettingsError
-from lib_instantas.sizes import canvas_for, central_crop, check_size
+from lib_instantas.sizes import central_crop
 from lib_instantas.summary import done_by
-from lib_instantas.tiling import LATENT_SCALE, Size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SAMPLERS", "Generator", "Job", "Result"]
+__all__ = ["SAMPLERS", "Generator", "Job", "Result", "check_job"]
 
-OnStep = Callable[[int, torch.Tensor], None]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A picture to make. `size` is (height, width) in image pixels, to the pixel."""
-
-    prompt: str
-    size: Size
-    settings: Settings
-    negative_prompt: str = ""
-    seed: int = 0
-    steps: int = 20
-    guidance: float = 7.0
-    sampler: str = "Euler a"
-
-    @property
-    def evaluations(self) -> int:
-        """How often the sampler asks the model."""
-        return evaluations_of(self.sampler, self.steps)
+PASSES = ("first pass", "second pass")
+NOTHING_TO_COMPOSE = "compose has no effect on a picture of about the model's own area"
 
 
 @dataclass(frozen=True)
@@ -62,21 +39,6 @@ class Result:
 
     image: Image
     infotext: str
-
-
-def check_job(job: Job) -> None:
-    """Raises SettingsError for what no model could do, naming it."""
-    check_size(job.size)
-    check_sampler(job.sampler)
-    if job.steps < 1:
-        raise SettingsError(f"steps must be at least 1, got {job.steps}")
-    if not 0 <= job.seed < 2**63:
-        raise SettingsError(f"seed must be between 0 and {2**63 - 1}, got {job.seed}")
-    if job.settings.enabled and job.settings.method == "ElasticDiffusion" and job.guidance <= 1:
-        raise SettingsError(
-            "guidance must be above 1 for ElasticDiffusion, which works on what the prompt changes, "
-            f"got {job.guidance:g}"
-        )
 
 
 @dataclass
@@ -94,7 +56,7 @@ class Generator:
     @property
     def native(self) -> int:
         """Side of the tile that the model knows, latent pixels."""
-        return int(self.pipeline.unet.config.sample_size)
+        return native_of(self.pipeline)
 
     @property
     def offer(self) -> Offer:
@@ -103,6 +65,7 @@ class Generator:
             Capability.KNOWN_VAE: not is_known(self.pipeline.vae),
             Capability.REGIONS: not has_cross_attention(self.pipeline.unet),
             Capability.CONVOLUTIONS: not hasattr(self.pipeline.unet, "down_blocks"),
+            Capability.TWO_STAGES: not can_go_on(self.pipeline),
         }
         return ALL - {capability for capability, is_lacking in lacking.items() if is_lacking}
 
@@ -110,6 +73,18 @@ class Generator:
         """Raises SettingsError, before anything is painted, for a job that cannot be done."""
         check_job(job)
         check(job.settings, self.offer, job.size)
+        if job.composes:
+            check_upscaler(job.settings.compose_upscaler)
+        for stage in self.stages(job):
+            use_sampler(self.pipeline, job.sampler, stage.steps)
+
+    def stages(self, job: Job) -> tuple[Stage, ...]:
+        """The runs of the sampler that make the picture."""
+        return stages_of(job, self.native)
+
+    def evaluations(self, job: Job) -> int:
+        """How often the model is asked, all stages together."""
+        return sum(stage.evaluations for stage in self.stages(job))
 
     def __call__(
         self,
@@ -117,86 +92,25 @@ class Generator:
         on_step: OnStep = lambda step, latents: None,
         before_batch: Callable[[], None] = lambda: None,
     ) -> Result:
-        """Make one picture; `on_step(evaluation, latents)` is called after each of `job.evaluations`.
+        """Make one picture; `on_step(evaluation, latents)` is called after each of its `evaluations`.
 
         Raises SettingsError for a job that cannot be done; `before_batch`, called before each model call and VAE tile,
         may raise to stop.
         """
         self.check(job)
-        use_sampler(self.pipeline, job.sampler, job.steps)
         setup = job.settings.region_setup if job.settings.enabled else RegionSetup()
         prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt)
-        with self._tiled(job, before_batch, prompts.around):
-            decoded, about_vae = self._run(job, prompts.arguments, on_step, before_batch)
-        image = decoded.crop(central_crop((decoded.height, decoded.width), job.size))
-        return Result(image, self._infotext(job, about_vae))
-
-    def _tiled(
-        self, job: Job, before_batch: Callable[[], None], around: Sequence[Around]
-    ) -> AbstractContextManager[None]:
-        if not job.settings.enabled:
-            return nullcontext()
-        return tiled_unet(
-            self.pipeline.unet,
-            job.settings,
-            seed=job.seed,
-            steps=job.evaluations,
-            around=(*self.around, *around),
-            before_batch=before_batch,
-            make_denoiser=denoiser_for(self.pipeline, job.settings.method, job.seed),
-        )
-
-    def _run(
-        self, job: Job, prompts: dict[str, Any], on_step: OnStep, before_batch: Callable[[], None]
-    ) -> tuple[Image, str]:
-        """The decoded canvas, and in words what the autoencoder did."""
-        decoder: Decoder | None = None
-
-        def after_step(pipeline: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
-            nonlocal decoder
-            on_step(step + 1, state["latents"])
-            state = state if synchronise is None else synchronise(step, state)
-            if step + 1 == len(pipeline.scheduler.timesteps):  # what comes next is the decoding
-                decoder = stack.enter_context(decoding(pipeline.vae, job.settings, lambda done, total: before_batch()))
-            return state
-
-        synchronise = self._synchroniser(job)
         generator = torch.Generator("cpu").manual_seed(job.seed)
-        height, width = (side * LATENT_SCALE for side in canvas_for(job.size))
-        with ExitStack() as stack:
-            image = self.pipeline(
-                **prompts,
-                latents=self._aligned_noise(job, generator),
-                height=height,
-                width=width,
-                num_inference_steps=job.steps,
-                guidance_scale=job.guidance,
-                generator=generator,
-                callback_on_step_end=after_step,
-                callback_on_step_end_tensor_inputs=["latents"] + ([] if synchronise is None else ["prompt_embeds"]),
-            ).images[0]
-        return image, "" if decoder is None else decoder.done
-
-    def _synchroniser(self, job: Job) -> Callable[[int, dict[str, Any]], dict[str, Any]] | None:
-        if not job.settings.enabled or job.settings.method != "SyncDiffusion":
-            return None
-        plan = make_method(self.request(job)).plan(0)
-        unet = self.pipeline.unet
-        synchroniser = Synchroniser(self.pipeline, partial(type(unet).forward, unet), plan, job.guidance, self.features)
-
-        def synchronise(step: int, state: dict[str, Any]) -> dict[str, Any]:
-            return {**state, "latents": synchroniser(state["latents"], state["prompt_embeds"], step)}
-
-        return synchronise
-
-    def request(self, job: Job) -> Request:
-        """What the job's method is made for."""
-        return Request(canvas_for(job.size), self.native, job.settings, job.seed, job.evaluations)
-
-    def _aligned_noise(self, job: Job, generator: torch.Generator) -> torch.Tensor | None:
-        if not job.settings.enabled:
-            return None
-        return aligned_noise(self.pipeline, self.request(job), generator)
+        run = Stages(self.pipeline, prompts, generator, self.around, self.features)
+        watcher = Watcher(on_step, before_batch)
+        *before, last = self.stages(job)
+        picture: Picture | None = None
+        for stage in before:
+            picture = run(stage, picture, watcher, as_latents=enlarges_latents(job.settings.compose_upscaler))
+            watcher = watcher.later(stage.evaluations)
+        image = run(last, picture, watcher)
+        image = image.crop(central_crop((image.height, image.width), job.size))
+        return Result(image, self._infotext(job, run.about_vae))
 
     def _infotext(self, job: Job, about_vae: str) -> str:
         parameters = {
@@ -216,5 +130,10 @@ class Generator:
             return "off"
         count = len(job.settings.region_setup.active)
         regions = [f"{count} region{'s' * (count > 1)}"] if count else []
-        parts = [done_by(self.request(job)), *regions, about_vae, *without_effect(job.settings)]
+        stages = [done_by(stage.request(self.native)) for stage in self.stages(job)]
+        if len(stages) > 1:
+            stages = ["; ".join(f"{name}: {done}" for name, done in zip(PASSES, stages, strict=True))]
+        elif job.composes:
+            regions.append(NOTHING_TO_COMPOSE)
+        parts = [*stages, *regions, about_vae, *without_effect(job.settings)]
         return ", ".join(part for part in parts if part)

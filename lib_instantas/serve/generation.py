@@ -66,14 +66,15 @@ class Studio:
     def _work(self, job: Job, events: Queue[Progress | Result | Exception]) -> None:
         begin = time.monotonic()
         last_preview = begin
+        evaluations = self.generator.evaluations(job)
 
         def on_step(step: int, latents: Tensor) -> None:
             nonlocal last_preview
             now = time.monotonic()
-            due = step < job.evaluations and now - last_preview >= PREVIEW_EVERY
+            due = step < evaluations and now - last_preview >= PREVIEW_EVERY
             picture = preview(self.generator.pipeline, latents) if due else None
             last_preview = time.monotonic() if due else last_preview
-            events.put(Progress(step, job.evaluations, now - begin, picture))
+            events.put(Progress(step, evaluations, now - begin, picture))
 
         try:
             events.put(self.generator(job, on_step=on_step, before_batch=self._before_batch))

@@ -6,7 +6,7 @@ import html
 import logging
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from lib_instantas import __version__
 from lib_instantas.editor.page import HIDDEN, PageConfig, Target
 from lib_instantas.editor.service import EditorService
 from lib_instantas.editor.tab import build_tab
+from lib_instantas.hosts.enlarging import UPSCALERS
 from lib_instantas.hosts.standalone import SAMPLERS, Job, Result
 from lib_instantas.presets import PRESET_NAMES, PRESETS
 from lib_instantas.serve.generation import Progress, Stopped, Studio
@@ -41,6 +42,7 @@ CARRIED = ("width", "height", "regions")
 
 MAX_SEED = 2**32 - 1
 
+# What works by itself, folded away; a setting that is named nowhere gets a row of its own after DETAILS.
 DETAILS = (
     ("schedule", "edges"),
     ("gamma", "movement"),
@@ -48,7 +50,7 @@ DETAILS = (
     ("tile_batch", "overlap"),
     ("dilation", "dilated_levels"),
 )
-"""What works by itself, folded away; a setting that is named nowhere gets a row of its own after these."""
+COMPOSE = (("compose", "compose_upscaler"), ("compose_strength", "compose_guidance"))
 
 PROMPT = "mountains at sunset"
 
@@ -111,17 +113,22 @@ class Page:
         with gr.Row():
             self._add("method")
             self._add("enabled", value=True)
-        placed = {"enabled", "method", *CARRIED, *(name for row in DETAILS for name in row)}
+        placed = {"enabled", "method", *CARRIED, *(name for row in (*COMPOSE, *DETAILS) for name in row)}
+        with gr.Accordion("Compose first", open=False, elem_id=f"{PREFIX}_compose_details"):
+            self._add_rows(COMPOSE)
         with gr.Accordion("Tiles and how they move", open=False, elem_id=f"{PREFIX}_details"):
-            for row in (*DETAILS, *((name,) for name in names() if name not in placed)):
-                with gr.Row():
-                    for name in row:
-                        self._add(name)
+            self._add_rows((*DETAILS, *((name,) for name in names() if name not in placed)))
         with gr.Column(elem_classes=[HIDDEN]):
             for name in CARRIED:
                 self._add(name)
         chosen = [self._settings[name] for name in PRESET_NAMES]
         preset.input(lambda name: [*PRESETS[name].values.values()], preset, chosen, queue=False)
+
+    def _add_rows(self, rows: Sequence[Sequence[str]]) -> None:
+        for row in rows:
+            with gr.Row():
+                for name in row:
+                    self._add(name)
 
     def _add(self, name: str, value: Any = None) -> None:
         self._settings[name] = _component(name, option(name).default if value is None else value)
@@ -171,8 +178,9 @@ def _component(name: str, value: Any) -> Any:
     field = option(name)
     info, extra = field.field_info, field.field_info.extra
     shared = {"label": extra["label"], "info": extra["help"], "value": value, "elem_id": f"{PREFIX}_{name}"}
-    if "choices" in extra:
-        return gr.Dropdown(choices=list(extra["choices"]), **shared)
+    choices = UPSCALERS if name == "compose_upscaler" else extra.get("choices")
+    if choices:
+        return gr.Dropdown(choices=list(choices), **shared)
     if kind(field) is bool:
         return gr.Checkbox(**shared)
     if kind(field) is str:

@@ -30,10 +30,10 @@ def done(infotext: str) -> str:
 def test_the_whole_is_made_at_the_models_own_area_and_tiles_only_then(make: Any, model: Any) -> None:
     processed = process_images(make(COMPOSE, steps=4))
     whole, tiles = model.inputs[:4], model.inputs[4:]
-    assert {shape[-2:] for shape in whole} == {(8, 24)}  # 64x192 pixels: the area of 128x128, twice as wide as high
+    assert {shape[-2:] for shape in whole} == {(12, 24)}  # 96x192 pixels, about the area of 128x128
     assert len(tiles) == 2 * 8  # half of four steps, eight tiles each
     assert done(processed.infotexts[0]) == (
-        "first pass: 1 tile of 192x64, 4 UNet evaluations; hires pass: 8 tiles of 128x128, 16 UNet evaluations"
+        "first pass: 1 tile of 192x96, 4 UNet evaluations; hires pass: 8 tiles of 128x128, 16 UNet evaluations"
     )
     assert processed.images[0].size == (512, 256)
 
@@ -62,7 +62,7 @@ def test_beginning_twice_composes_once(make: Any) -> None:
     p = make(COMPOSE)
     for name in ("before_process", "process", "process"):
         p.scripts.call(name, p)
-    assert (p.width, p.height, p.hr_resize_x, p.hr_resize_y) == (192, 64, 512, 256)
+    assert (p.width, p.height, p.hr_resize_x, p.hr_resize_y) == (192, 96, 512, 256)
 
 
 def test_a_model_that_is_loaded_after_the_size_was_given_has_its_own_area(make: Any, model: Any) -> None:

@@ -21,9 +21,9 @@ def test_the_whole_is_made_first_and_then_tiles(client: Client) -> None:
     client.post("/test/begin")
     made = client.txt2img(COMPOSE, **LARGE)
     seen = [tuple(size[-2:]) for size in client.get("/test/seen")]
-    assert set(seen[:4]) == {(8, 24)}
-    assert (8, 24) not in seen[4:]
-    assert done(made).startswith("first pass: 1 tile of 192x64, 4 UNet evaluations; hires pass: 8 tiles of 128x128")
+    assert set(seen[:4]) == {(12, 24)}
+    assert (12, 24) not in seen[4:]
+    assert done(made).startswith("first pass: 1 tile of 192x96, 4 UNet evaluations; hires pass: 8 tiles of 128x128")
     assert made.images[0].size == (512, 256)
     assert "Size: 512x256" in made.infotext
     assert "Hires" not in made.infotext

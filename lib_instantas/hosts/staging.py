@@ -1,0 +1,182 @@
+"""The runs of the sampler that make one picture with a diffusers pipeline, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Union
+
+import torch
+
+from lib_instantas.denoiser import Around
+from lib_instantas.hosts.diffusers import tiled_unet
+from lib_instantas.hosts.diffusers_regions import Prompts
+from lib_instantas.hosts.diffusers_style import aligned_noise
+from lib_instantas.hosts.diffusers_vae import Coder, decoding, encoding
+from lib_instantas.hosts.elastic import denoiser_for
+from lib_instantas.hosts.enlarging import enlarged_latents, enlarged_picture
+from lib_instantas.hosts.jobs import Stage
+from lib_instantas.hosts.samplers import evaluations_of, use_sampler
+from lib_instantas.hosts.synchronising import Features, Synchroniser
+from lib_instantas.methods import make_method
+from lib_instantas.tiling import LATENT_SCALE
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+OnStep = Callable[[int, torch.Tensor], None]
+Picture = Union["Image", torch.Tensor]
+"""A decoded picture, or its latents [1, C, h, w]."""
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who looks on while a picture is made.
+
+    `on_step(evaluation, latents)` is called after each evaluation, counted over all stages; `before_batch` before each
+    model call and VAE tile, and may raise to stop.
+    """
+
+    on_step: OnStep = lambda step, latents: None
+    before_batch: Callable[[], None] = lambda: None
+
+    def later(self, evaluations: int) -> Watcher:
+        """The same after so many evaluations."""
+        return replace(self, on_step=lambda step, latents: self.on_step(evaluations + step, latents))
+
+    def vae_tile(self, done: int, total: int) -> None:
+        """The autoencoder is between two tiles."""
+        self.before_batch()
+
+
+class Stages:
+    """The stages of one picture, one call each: they share the prompts and the source of randomness."""
+
+    def __init__(
+        self, pipeline: Any, prompts: Prompts, generator: torch.Generator, around: Sequence[Around], features: Features
+    ) -> None:
+        self.pipeline = pipeline
+        self.prompts = prompts
+        self.around = (*around, *prompts.around)
+        self.features = features
+        self.generator = generator
+        self._about_vae: dict[str, None] = {}
+
+    @property
+    def about_vae(self) -> str:
+        """In words what the autoencoder did."""
+        return ", ".join(self._about_vae)
+
+    def __call__(self, stage: Stage, before: Picture | None, watcher: Watcher, as_latents: bool = False) -> Any:
+        """The decoded canvas of a stage, or its latents; `before` is what the stage before it has made, if any."""
+        use_sampler(self.pipeline, stage.job.sampler, stage.steps)
+        with ExitStack() as stack:
+            stack.enter_context(self._tiled(stage, watcher))
+            coders = [stack.enter_context(encoding(self.pipeline.vae, stage.settings, watcher.vae_tile))]
+            pipeline, arguments = self._beginning(stage, before)
+            made = pipeline(
+                **self.prompts.arguments,
+                **arguments,
+                guidance_scale=stage.guidance,
+                generator=self.generator,
+                output_type="latent" if as_latents else "pil",
+                callback_on_step_end=self._after_step(stage, watcher, stack, coders),
+                callback_on_step_end_tensor_inputs=["latents", *self._more_inputs(stage)],
+            ).images
+        self._about_vae |= dict.fromkeys(coder.done for coder in coders if coder is not None and coder.done)
+        return made if as_latents else made[0]
+
+    def _beginning(self, stage: Stage, before: Picture | None) -> tuple[Any, dict[str, Any]]:
+        """The pipeline that makes a stage, and what it begins with: noise, or what came before it, enlarged."""
+        pipeline = self.pipeline
+        height, width = (side * LATENT_SCALE for side in stage.canvas)
+        if before is None:
+            request = stage.request(native_of(pipeline))
+            noise = aligned_noise(pipeline, request, self.generator) if self._on(stage) else None
+            return pipeline, {"latents": noise, "height": height, "width": width, "num_inference_steps": stage.steps}
+        name, closed = stage.settings.compose_upscaler, stage.settings.wraps_per_axis
+        image: Picture
+        if isinstance(before, torch.Tensor):
+            image = enlarged_latents(before, stage.canvas, name, closed)
+        else:
+            image = enlarged_picture(before, (height, width), name, closed)
+        # diffusers rounds down to whole steps: half of one more is for safety.
+        strength = min(1.0, (stage.made + 0.5) / stage.steps)
+        return going_on(pipeline), {"image": image, "strength": strength, "num_inference_steps": stage.steps}
+
+    def _tiled(self, stage: Stage, watcher: Watcher) -> AbstractContextManager[None]:
+        if not self._on(stage):
+            return nullcontext()
+        pipeline = self.pipeline
+        return tiled_unet(
+            pipeline.unet,
+            stage.settings,
+            seed=stage.job.seed,
+            steps=stage.evaluations,
+            around=self.around,
+            before_batch=watcher.before_batch,
+            make_denoiser=denoiser_for(pipeline, stage.settings.method, stage.job.seed),
+        )
+
+    def _after_step(
+        self, stage: Stage, watcher: Watcher, stack: ExitStack, coders: list[Coder | None]
+    ) -> Callable[..., dict[str, Any]]:
+        vae = self.pipeline.vae
+        synchronise = self._synchroniser(stage)
+
+        def after_step(pipeline: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
+            watcher.on_step(step + 1, state["latents"])
+            state = state if synchronise is None else synchronise(step, state)
+            if step + 1 == stage.evaluations:  # what comes next is the decoding
+                coders.append(stack.enter_context(decoding(vae, stage.settings, watcher.vae_tile)))
+            return state
+
+        return after_step
+
+    def _synchroniser(self, stage: Stage) -> Callable[[int, dict[str, Any]], dict[str, Any]] | None:
+        if not self._synchronises(stage):
+            return None
+        plan = make_method(stage.request(native_of(self.pipeline))).plan(0)
+        pipeline, unet = self.pipeline, self.pipeline.unet
+        model = partial(type(unet).forward, unet)
+        synchroniser = Synchroniser(pipeline, model, plan, stage.guidance, self.features)
+        left_out = evaluations_of(stage.job.sampler, stage.steps) - stage.evaluations
+
+        def synchronise(step: int, state: dict[str, Any]) -> dict[str, Any]:
+            return {**state, "latents": synchroniser(state["latents"], state["prompt_embeds"], left_out + step)}
+
+        return synchronise
+
+    def _more_inputs(self, stage: Stage) -> list[str]:
+        return ["prompt_embeds"] if self._synchronises(stage) else []
+
+    def _synchronises(self, stage: Stage) -> bool:
+        return self._on(stage) and stage.settings.method == "SyncDiffusion"
+
+    def _on(self, stage: Stage) -> bool:
+        return stage.settings.enabled
+
+
+def can_go_on(pipeline: Any) -> bool:
+    """Whether diffusers has a pipeline of the same model that goes on from a picture."""
+    try:
+        going_on(pipeline)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def going_on(pipeline: Any) -> Any:
+    """The pipeline of the same parts that goes on from a picture. Raises ValueError where there is none."""
+    from diffusers import AutoPipelineForImage2Image
+
+    made = AutoPipelineForImage2Image.from_pipe(pipeline)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def native_of(pipeline: Any) -> int:
+    """Side of the tile that a pipeline's model knows, latent pixels."""
+    return int(pipeline.unet.config.sample_size)
