@@ -38,6 +38,7 @@ DEFAULTS: dict[int, dict[str, Any]] = {
         "compose_strength": 0.5,
         "compose_guidance": 0.0,
         "compose_upscaler": "Lanczos",
+        "compose_lora": "",
     },
 }
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,

@@ -171,6 +171,17 @@ class ComposeOptions(Options):
         idle_beside=_composes_not,
         help="What enlarges the first picture.",
     )
+    compose_lora: str = Field(
+        "",
+        label="Compose: LoRA of the first stage",
+        allowed="empty, or a LoRA: its name as in <lora:NAME:1>, or standalone its file",
+        idle_beside=_composes_not,
+        help="A LoRA for the first stage alone, such as one that taught the model other ratios; empty: none.",
+    )
+
+    @validator("compose_lora")
+    def _without_spaces_around(cls, value: str) -> str:  # noqa: N805
+        return value.strip()
 
 
 class Settings(

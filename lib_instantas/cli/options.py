@@ -11,6 +11,9 @@ from lib_instantas.settings import Settings, kind, names, option, parse_settings
 LEFT_TO_THE_COMMAND = ("enabled", "width", "height", "regions")
 """Settings that a command asks for in its own way."""
 
+ALSO = {"compose_lora": ("--ratio-lora",)}
+"""Further names of options."""
+
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Give a command one option per setting."""
@@ -24,6 +27,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         extra = field.field_info.extra
         group.add_argument(
             f"--{name.replace('_', '-')}",
+            *ALSO.get(name, ()),
+            dest=name,
             type=kind(field),
             default=argparse.SUPPRESS,
             metavar="|".join(extra["choices"][:3]) if "choices" in extra else None,

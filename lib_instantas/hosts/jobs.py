@@ -33,7 +33,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of the sampler: the last `made` of the `steps` of its schedule, on a picture of `size` image pixels."""
+    """One run of the sampler: the last `made` of the `steps` of its schedule, on a picture of `size` image pixels.
+
+    One that `composes` makes the first of two stages, which is one picture without tiles.
+    """
 
     job: Job
     size: Size
@@ -41,6 +44,7 @@ class Stage:
     guidance: float
     steps: int
     made: int
+    composes: bool = False
 
     @property
     def canvas(self) -> Size:
@@ -67,7 +71,7 @@ def stages_of(job: Job, native: int) -> tuple[Stage, ...]:
     guidance = job.settings.compose_guidance or job.guidance
     whole = job.settings.copy(update={"method": "direct"})
     return (
-        Stage(job, first, whole, job.guidance, job.steps, job.steps),
+        Stage(job, first, whole, job.guidance, job.steps, job.steps, composes=True),
         Stage(job, job.size, job.settings, guidance, schedule_steps(made, strength), made),
     )
 

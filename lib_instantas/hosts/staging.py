@@ -12,6 +12,7 @@ import torch
 
 from lib_instantas.denoiser import Around
 from lib_instantas.hosts.diffusers import tiled_unet
+from lib_instantas.hosts.diffusers_lora import Lora
 from lib_instantas.hosts.diffusers_regions import Prompts
 from lib_instantas.hosts.diffusers_style import aligned_noise
 from lib_instantas.hosts.diffusers_vae import Coder, decoding, encoding
@@ -52,15 +53,25 @@ class Watcher:
 
 
 class Stages:
-    """The stages of one picture, one call each: they share the prompts and the source of randomness."""
+    """The stages of one picture, one call each: they share the prompts and the source of randomness.
+
+    `lora` is for the stage that composes.
+    """
 
     def __init__(
-        self, pipeline: Any, prompts: Prompts, generator: torch.Generator, around: Sequence[Around], features: Features
+        self,
+        pipeline: Any,
+        prompts: Prompts,
+        generator: torch.Generator,
+        around: Sequence[Around],
+        features: Features,
+        lora: Lora | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.prompts = prompts
         self.around = (*around, *prompts.around)
         self.features = features
+        self.lora = lora
         self.generator = generator
         self._about_vae: dict[str, None] = {}
 
@@ -73,6 +84,8 @@ class Stages:
         """The decoded canvas of a stage, or its latents; `before` is what the stage before it has made, if any."""
         use_sampler(self.pipeline, stage.job.sampler, stage.steps)
         with ExitStack() as stack:
+            if stage.composes and self.lora is not None:
+                stack.enter_context(self.lora.on(self.pipeline.unet))
             stack.enter_context(self._tiled(stage, watcher))
             coders = [stack.enter_context(encoding(self.pipeline.vae, stage.settings, watcher.vae_tile))]
             pipeline, arguments = self._beginning(stage, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from lib_instantas.agreement import Offer, check, without_effect
 from lib_instantas.attention import has_cross_attention
 from lib_instantas.capabilities import ALL, Capability
 from lib_instantas.denoiser import Around
+from lib_instantas.hosts.diffusers_lora import Lora, read_lora
 from lib_instantas.hosts.diffusers_regions import prompts_for
 from lib_instantas.hosts.diffusers_vae import is_known
 from lib_instantas.hosts.enlarging import check_upscaler, enlarges_latents
@@ -75,8 +77,14 @@ class Generator:
         check(job.settings, self.offer, job.size)
         if job.composes:
             check_upscaler(job.settings.compose_upscaler)
+            self.lora(job)
         for stage in self.stages(job):
             use_sampler(self.pipeline, job.sampler, stage.steps)
+
+    def lora(self, job: Job) -> Lora | None:
+        """The LoRA of the first stage, if there is one. Raises SettingsError where it cannot be read or used."""
+        name = job.settings.compose_lora
+        return read_lora(Path(name).expanduser(), self.pipeline.unet) if job.composes and name else None
 
     def stages(self, job: Job) -> tuple[Stage, ...]:
         """The runs of the sampler that make the picture."""
@@ -101,7 +109,7 @@ class Generator:
         setup = job.settings.region_setup if job.settings.enabled else RegionSetup()
         prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt)
         generator = torch.Generator("cpu").manual_seed(job.seed)
-        run = Stages(self.pipeline, prompts, generator, self.around, self.features)
+        run = Stages(self.pipeline, prompts, generator, self.around, self.features, self.lora(job))
         watcher = Watcher(on_step, before_batch)
         *before, last = self.stages(job)
         picture: Picture | None = None

@@ -50,7 +50,7 @@ DETAILS = (
     ("tile_batch", "overlap"),
     ("dilation", "dilated_levels"),
 )
-COMPOSE = (("compose", "compose_upscaler"), ("compose_strength", "compose_guidance"))
+COMPOSE = (("compose", "compose_upscaler"), ("compose_strength", "compose_guidance"), ("compose_lora",))
 
 PROMPT = "mountains at sunset"
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from modules import sd_models
+from modules import extra_networks, sd_models
 from modules.processing import process_images
 from safetensors.torch import save_file
 
@@ -118,6 +119,33 @@ def test_where_there_is_nothing_to_compose_it_says_so(make: Any, fields: dict[st
 def test_an_unknown_upscaler_is_refused_with_those_that_are_known(make: Any, model: Any) -> None:
     with pytest.raises(SettingsError, match="compose_upscaler must be one of None, Lanczos, Latent, got 'ESRGAN'"):
         process_images(make({**COMPOSE, "compose_upscaler": "ESRGAN"}))
+    assert model.inputs == []
+
+
+@pytest.fixture
+def loras(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The host's support for LoRAs knows one; what is answered are the LoRAs of each pass so far."""
+    known = SimpleNamespace(available_networks={"tall": object()}, list_available_networks=lambda: None)
+    monkeypatch.setitem(sys.modules, "networks", known)
+    monkeypatch.setattr(extra_networks, "activated", [])
+    return extra_networks.activated
+
+
+def test_a_lora_is_there_in_the_first_stage_of_every_batch_and_only_there(make: Any, loras: list[list[str]]) -> None:
+    process_images(make({**COMPOSE, "compose_lora": "tall"}, n_iter=2))
+    assert loras == [["tall"], [], ["tall"], []]
+    loras.clear()
+    process_images(make(COMPOSE))
+    process_images(make({**COMPOSE, "compose_lora": "tall"}, width=128, height=160))
+    assert loras == [[], [], []], "none where none is asked for, or nothing is composed"
+
+
+def test_a_lora_that_is_not_there_is_refused_by_name(make: Any, loras: list[list[str]], model: Any) -> None:
+    with pytest.raises(SettingsError, match="compose_lora must be empty or one of tall, got 'wide'"):
+        process_images(make({**COMPOSE, "compose_lora": "wide"}))
+    del sys.modules["networks"]
+    with pytest.raises(SettingsError, match="compose_lora must be empty or one of no LoRA here, got 'tall'"):
+        process_images(make({**COMPOSE, "compose_lora": "tall"}))
     assert model.inputs == []
 
 

@@ -6,11 +6,13 @@ and the setting instead of a hires pass, and paste back to the same picture.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from modules import shared
+from modules import extra_networks, shared
 
 from lib_instantas.composition import first_size, second_steps
 from lib_instantas.settings import Settings, SettingsError
@@ -33,6 +35,17 @@ class Composition:
     first: Size
     finished: Size
     before: Mapping[str, Any]
+    lora: str = ""
+
+    def add_lora(self, p: Any) -> None:
+        """Have the host take the LoRA along in the first pass, as if the prompt named it there: the second has its own.
+
+        For right after the host has read the prompts of a batch.
+        """
+        if self.lora:
+            data = {name: list(given) for name, given in (p.extra_network_data or {}).items()}
+            data.setdefault("lora", []).append(extra_networks.ExtraNetworkParams(items=[self.lora, "1"]))
+            p.extra_network_data = data
 
     def undo(self, p: Any) -> None:
         """Give the processing object its own attributes back."""
@@ -43,7 +56,7 @@ class Composition:
 def compose(p: Any, settings: Settings, native: int) -> Composition | None:
     """Let `p`, whose size is the final one, be made in two stages; None where there is nothing to compose first.
 
-    Raises SettingsError for an upscaler that the host has not.
+    Raises SettingsError for an upscaler or a LoRA that the host has not.
     """
     if why_not(p, settings, native) is not None:
         return None
@@ -64,7 +77,10 @@ def compose(p: Any, settings: Settings, native: int) -> Composition | None:
     }
     known = {name: value for name, value in changes.items() if hasattr(p, name)}
     composition = Composition(
-        first, (settings.height or p.height, settings.width or p.width), {name: getattr(p, name) for name in known}
+        first,
+        (settings.height or p.height, settings.width or p.width),
+        {name: getattr(p, name) for name in known},
+        _known_lora(settings.compose_lora),
     )
     for name, value in known.items():
         setattr(p, name, value)
@@ -93,6 +109,20 @@ def _known(upscaler: str) -> str:
     if upscaler not in (known := upscalers()):
         raise SettingsError(f"compose_upscaler must be one of {', '.join(known)}, got {upscaler!r}")
     return upscaler
+
+
+def loras() -> list[str]:
+    """The names of the LoRAs that the host's own support for them has found; none where it is switched off."""
+    return sorted(getattr(sys.modules.get("networks"), "available_networks", {}), key=str.lower)
+
+
+def _known_lora(name: str) -> str:
+    if name and name not in loras():
+        with suppress(AttributeError, KeyError):  # the file may be new
+            sys.modules["networks"].list_available_networks()
+    if name and name not in (known := loras()):
+        raise SettingsError(f"compose_lora must be empty or one of {', '.join(known) or 'no LoRA here'}, got {name!r}")
+    return name
 
 
 def without_hires_entries(parameters: dict[str, Any]) -> None:

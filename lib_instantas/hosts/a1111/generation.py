@@ -33,6 +33,9 @@ ATTRIBUTE = "instantas_generation"
 METHODS = ("init", "sample", "sample_hr_pass")
 """Where the host encodes, samples and decodes."""
 
+PROMPTS = "parse_extra_network_prompts"
+"""Where the host reads the prompts of a batch, and which LoRAs they name."""
+
 UNPROCESSABLE = 422
 
 
@@ -176,6 +179,8 @@ def end(p: Any) -> None:
 
 def _class_for(kind: type, generation: Generation) -> type:
     methods = {name: _inside(name, getattr(kind, name)) for name in METHODS if hasattr(kind, name)}
+    if hasattr(kind, PROMPTS):
+        methods[PROMPTS] = _with_lora(getattr(kind, PROMPTS))
     return type(kind.__name__, (kind,), {"__module__": kind.__module__, ATTRIBUTE: generation, **methods})
 
 
@@ -185,6 +190,18 @@ def _inside(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         return getattr(type(p), ATTRIBUTE).work(p, name, lambda: method(p, *args, **kwargs))
 
     return inside
+
+
+def _with_lora(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def read(p: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(p, *args, **kwargs)
+        composition = getattr(type(p), ATTRIBUTE).composition
+        if composition is not None:
+            composition.add_lora(p)
+        return result
+
+    return read
 
 
 class _Inside:

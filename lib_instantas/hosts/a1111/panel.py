@@ -37,7 +37,7 @@ DETAILS = (
     ("gamma", "overlap"),
     ("dilation", "dilated_levels"),
 )
-COMPOSE = (("compose_strength", "compose_guidance"), ("compose_upscaler",))
+COMPOSE = (("compose_strength", "compose_guidance"), ("compose_upscaler", "compose_lora"))
 STYLE = (("style_alignment",), ("style_reference",))
 VAE = (("vae", "vae_mode", "vae_tile"),)
 """What works by itself, folded away; a setting that is named nowhere gets a row of its own after DETAILS."""

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from modules import shared
+from modules import extra_networks, shared
 from modules.sd_samplers_cfg_denoiser import CFGDenoiser
 from modules.sd_samplers_common import InterruptedException
 
@@ -45,6 +45,11 @@ class Processing:
     extra_generation_params: dict[str, Any] = field(default_factory=dict)
     all_seeds: list[int] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
+    extra_network_data: dict[str, list[Any]] | None = None
+    hr_extra_network_data: dict[str, list[Any]] | None = None
+
+    def parse_extra_network_prompts(self) -> None:
+        self.extra_network_data, self.hr_extra_network_data = {}, {}
 
     def init(self) -> None:
         if self.encodes is not None:
@@ -56,6 +61,7 @@ class Processing:
 
     def sample_hr_pass(self) -> Tensor:
         self.is_hr_pass = True
+        extra_networks.activate(self, self.hr_extra_network_data or {})
         self.extra_generation_params |= {"Hires upscaler": self.hr_upscaler, "Denoising strength": 0.5}
         width, height = self.hr_resize_x, self.hr_resize_y
         if not width and not height:
@@ -109,6 +115,8 @@ def process_images(p: Processing) -> SimpleNamespace:
     images, infotexts, latents = [], [], []
     for iteration in range(p.n_iter):
         p.seeds = p.all_seeds[iteration * p.batch_size : (iteration + 1) * p.batch_size]
+        p.parse_extra_network_prompts()
+        extra_networks.activate(p, p.extra_network_data or {})
         for sample in _decoded(p, p.sample()):
             latents.append(sample)
             result = SimpleNamespace(image=_picture(sample))
