@@ -32,10 +32,16 @@ def first_size(size: Size, native: int) -> Size | None:
     own_side = native * LATENT_SCALE
     if size[0] * size[1] <= WORTHWHILE * own_side**2:
         return None
-    ratio = math.sqrt(size[0] / size[1])
-    step = STEP if native >= USUAL_NATIVE else SMALL_STEP
-    height, width = (max(step, round(side / step) * step) for side in (own_side * ratio, own_side / ratio))
+    height, width = own_size(size[0] / size[1], native)
     return min(height, size[0]), min(width, size[1])
+
+
+def own_size(ratio: float, native: int) -> Size:
+    """(height, width) in image pixels of about the model's own area and a ratio of height to width."""
+    side, root = native * LATENT_SCALE, math.sqrt(ratio)
+    step = STEP if native >= USUAL_NATIVE else SMALL_STEP
+    height, width = (max(step, round(length / step) * step) for length in (side * root, side / root))
+    return height, width
 
 
 def second_steps(steps: int, strength: float) -> int:

@@ -154,6 +154,13 @@ def _xpu_has_float64(device: torch.device) -> bool:
     return bool(getattr(xpu.get_device_properties(_index(xpu, device)), "has_fp64", False))
 
 
+def training_precision(device: torch.device) -> str:
+    """What accelerate is to train in on a device: "bf16" or "fp16" on CUDA, "bf16" on a CPU, else "no" (float32)."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if device.type == "cpu" else "no"
+
+
 def no_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """A context in which operations on the device keep the precision of what they are given."""
     try:

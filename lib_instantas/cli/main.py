@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from lib_instantas.cli import demo, generate, plan, serve, settings
+from lib_instantas.cli import demo, generate, plan, serve, settings, train_ratios
 from lib_instantas.settings import SettingsError
 
 
@@ -25,6 +25,6 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     root = argparse.ArgumentParser(prog="python -m lib_instantas", description="Pictures of any size.")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    for command in (plan, generate, demo, serve, settings):
+    for command in (plan, generate, demo, serve, settings, train_ratios):
         command.add_to(commands)
     return root
