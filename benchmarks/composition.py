@@ -1,0 +1,230 @@
+"""Is a large picture one picture? Compose first against tiles from noise, ScaleCrafter and the whole canvas at once.
+
+Small World paints 256x1024 and 1024x256 through the standalone program, every way the same prompts and seeds. Measures:
+
+one_horizon  share of pictures with sky above, ground below and nothing else (`benchmarks.horizons`); bare prompts
+things       mean number of things seen where the prompt names one (`benchmarks.measures.object_count`)
+place_tall   share of pictures whose place the judge names right, looking at the whole picture
+seam         step across the lines of a resting grid over the step elsewhere, along the longer axis; 1 means no seam
+grain        how far pixels lie from the mean around them where the picture is smooth, in 0..255
+cost         latent pixels that the UNet computes, over those of tiles from noise; the autoencoder's work is not in it
+
+`_ci` is half of a 95 % interval over pictures. "drawn" are the renderer's own pictures of the prompts, through the
+autoencoder: what a measure says of pictures without fault. Pictures are kept in a folder; a run that is cut short goes
+on with those that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.horizons import has_one_horizon
+from benchmarks.measures import bootstrap, interval, object_count, prompt_score, seam
+from benchmarks.quality import scenes
+from benchmarks.report import arguments, progress
+from lib_instantas.hosts.standalone import Generator, Job
+from lib_instantas.settings import parse_settings
+from lib_instantas.summary import summarise
+from small_world import CHECKPOINT, MODEL_FOLDER
+from small_world.judge import load_judge
+from small_world.renderer import render
+from small_world.scene import Scene, describe
+
+Size = tuple[int, int]
+"""(height, width) in image pixels."""
+
+CANVASES: dict[str, Size] = {"256x1024": (1024, 256), "1024x256": (256, 1024)}
+NATIVE = 256
+STEPS, GUIDANCE = 20, 5.0
+LORA = MODEL_FOLDER / "ratios.safetensors"
+DRAWN = "drawn"
+
+COMPOSE: dict[str, Any] = {"compose": True}
+WITH_LORA: dict[str, Any] = {**COMPOSE, "compose_lora": str(LORA)}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "tiles from noise": {},
+    "two stages": COMPOSE,
+    "two stages, guidance 2": {**COMPOSE, "compose_guidance": 2.0},
+    "two stages, LoRA": WITH_LORA,
+    "two stages, LoRA, guidance 2": {**WITH_LORA, "compose_guidance": 2.0},
+    "two stages, LoRA, strength 0.3, guidance 2": {**WITH_LORA, "compose_guidance": 2.0, "compose_strength": 0.3},
+    "ScaleCrafter": {"method": "ScaleCrafter"},
+    "direct": {"method": "direct"},
+}
+PLAIN = "tiles from noise"
+QUICK = (PLAIN, "two stages", "two stages, LoRA")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to make pictures of one size. `folder` keeps them."""
+
+    variant: str
+    canvas: str
+    folder: Path
+    sampler: str = "DDIM"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> Size:
+        """(height, width) in image pixels."""
+        return CANVASES[self.canvas]
+
+    def job(self, scene: Scene, seed: int) -> Job:
+        """The picture of a scene."""
+        settings = parse_settings({"enabled": True, **self.settings})
+        return Job(
+            describe(scene), self.size, settings, seed=seed, steps=STEPS, guidance=GUIDANCE, sampler=self.sampler
+        )
+
+    def pictures(self, chosen: Sequence[Scene]) -> Tensor:
+        """Pictures of scenes, [scenes, 3, H, W] in 0..1: those that are kept, and those that are missing made now."""
+        return torch.stack([self._picture(scene, number + 1) for number, scene in enumerate(chosen)])
+
+    def _picture(self, scene: Scene, seed: int) -> Tensor:
+        file = self.folder / self.variant / self.canvas / f"{describe(scene)} {seed}.png"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._make(scene, seed).save(part := file.with_suffix(".part.png"))
+            part.replace(file)
+        with Image.open(file) as image:
+            return _values(image)
+
+    def _make(self, scene: Scene, seed: int) -> Image.Image:
+        if self.variant == DRAWN:
+            return _through_the_autoencoder(Image.fromarray(render(scene, self.size).pixels))
+        progress(f"{self.variant}, {self.canvas}: {describe(scene)}")
+        return _generator()(self.job(scene, seed)).image
+
+    @property
+    def computed(self) -> float:
+        """Latent pixels that the UNet computes for one picture, guidance not counted."""
+        if self.variant == DRAWN:
+            return float("nan")
+        stages = _generator().stages(self.job(scenes(1)[0], 1))
+        summaries = [summarise(stage.request(_generator().native)) for stage in stages]
+        areas = [stage.canvas[0] * stage.canvas[1] * stage.evaluations for stage in stages]
+        return sum(area * summary.computed_ratio for area, summary in zip(areas, summaries, strict=True))
+
+
+@cache
+def _generator() -> Generator:
+    from lib_instantas.hosts.checkpoints import load_pipeline
+
+    return Generator(load_pipeline(CHECKPOINT))
+
+
+def _values(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
+
+
+@torch.no_grad()
+def _through_the_autoencoder(image: Image.Image) -> Image.Image:
+    vae = _generator().pipeline.vae
+    decoded = vae.decode(vae.encode(_values(image)[None] * 2 - 1).latent_dist.mean).sample[0]
+    pixels = (decoded.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 0)
+    return Image.fromarray(pixels.numpy())
+
+
+def grain(pictures: Tensor, block: int = 16) -> Tensor:
+    """How far pixels lie from the mean of the 3x3 around them, [B] in 0..255, in the smooth half of a picture's blocks.
+
+    Blocks are smooth where the means of their quarters lie close together: what is seen there is grain, not drawing.
+    """
+    fine = (pictures - F.avg_pool2d(pictures, 3, 1, 1, count_include_pad=False)).abs().mean(1, keepdim=True)
+    coarse = F.avg_pool2d(pictures, block // 2)
+    highest, lowest = F.max_pool2d(coarse, 2), -F.max_pool2d(-coarse, 2)
+    drawing = (highest - lowest).mean(1).flatten(1)
+    smooth = drawing <= drawing.median(1, keepdim=True).values
+    each = F.avg_pool2d(fine, block).flatten(1)
+    return 255 * (each * smooth).sum(1) / smooth.sum(1)
+
+
+def figures(row: Row, bare: Sequence[Scene], named: Sequence[Scene]) -> tuple[dict[str, float], Tensor]:
+    """The measures of a row but its cost, and its pictures of the bare scenes."""
+    judge, pictures, with_things = load_judge(), row.pictures(bare), row.pictures(named)
+    one = torch.tensor([has_one_horizon(picture, scene) for picture, scene in zip(pictures, bare, strict=True)])
+    counted = [object_count(judge, p[None], s.thing or "") for p, s in zip(with_things, named, strict=True)]
+    axis = "y" if row.size[0] > row.size[1] else "x"
+    lines = range(NATIVE, max(row.size), NATIVE)
+    return {
+        **_with_interval("one_horizon", one.float()),
+        **_with_interval("things", torch.cat(counted).float()),
+        **_with_interval("place_tall", prompt_score(judge, pictures, bare).place),
+        "seam": seam(pictures, lines, axis).mean,
+        "seam_ci": bootstrap(lambda rows: seam(pictures[rows], lines, axis).mean, len(pictures)),
+        **_with_interval("grain", grain(pictures)),
+    }, pictures
+
+
+def _with_interval(name: str, values: Tensor) -> dict[str, float]:
+    mean, half = interval(values)
+    return {name: mean, f"{name}_ci": half}
+
+
+def named_scenes(count: int) -> list[Scene]:
+    """Fixed scenes that all name a thing which stands on the ground."""
+    found = [scene for scene in scenes(8 * count) if scene.thing not in (None, "sun", "moon", "lighthouse")]
+    return found[:count]
+
+
+def rows(names: Sequence[str], folder: Path) -> Iterator[Row]:
+    """What is painted, canvas by canvas, drawn scenes first."""
+    for canvas in CANVASES:
+        yield Row(DRAWN, canvas, folder)
+        for name in names:
+            yield Row(name, canvas, folder, settings=VARIANTS[name])
+
+
+def sheet(shown: Sequence[Tensor], file: Path) -> None:
+    """Write the pictures of every row [pictures, 3, H, W]: tall ones side by side, wide ones below each other."""
+    lines = [torch.cat(list(pictures), 2) for pictures in shown]
+    pixels = torch.cat(lines, 1).permute(1, 2, 0).mul(255).byte().numpy()
+    image = Image.fromarray(pixels)
+    image.thumbnail((2400, 4000), Image.Resampling.LANCZOS)
+    image.save(file, quality=85)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = arguments(__doc__)
+    parser.add_argument("--quick", action="store_true", help="three variants, four prompts")
+    parser.add_argument("--pictures", type=int, default=0, help="bare prompts a row; half as many with a thing")
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS), help="variants by name")
+    parser.add_argument("--keep", type=Path, default=Path("out/composition"), help="folder of pictures and sheets")
+    options = parser.parse_args()
+    count = options.pictures or (4 if options.quick else 8)
+    names = [name for name in options.only if name in (QUICK if options.quick else VARIANTS)]
+    bare, named = scenes(count, bare=True), named_scenes(max(2, count // 2))
+    table: list[dict[str, Any]] = []
+    shown: dict[str, list[Tensor]] = {}
+    for row in rows(names, options.keep):
+        measured, pictures = figures(row, bare, named)
+        cost = row.computed / Row(PLAIN, row.canvas, options.keep, settings=VARIANTS[PLAIN]).computed
+        table.append({"variant": row.variant, "canvas": row.canvas, "pictures": count, **measured, "cost": cost})
+        progress(json.dumps(table[-1]))
+        shown.setdefault(row.canvas, []).append(pictures[:8])
+        sheet(shown[row.canvas], options.keep / f"{row.canvas}.jpg")
+    if options.json:
+        print(json.dumps({"rows": table}))
+        return
+    columns = ("one_horizon", "things", "place_tall", "seam", "grain", "cost")
+    print(f"{'':>54}" + "".join(f"{name:>13}" for name in columns))
+    for line in table:
+        label = f"{line['variant']} {line['canvas']}"
+        print(f"{label:>54}" + "".join(f"{line[name]:13.3f}" for name in columns))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The measures of composition on pictures whose truth is known: drawn ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from benchmarks.composition import PLAIN, VARIANTS, Row, grain, named_scenes
+from benchmarks.horizons import has_one_horizon, horizons
+from small_world.renderer import render
+from small_world.scene import PLACES, TIMES, Scene
+
+EVERY = [
+    Scene(place, time, seed=700 + number) for number, (place, time) in enumerate(zip(PLACES, 2 * TIMES, strict=True))
+]
+
+
+def drawn(scene: Scene, size: tuple[int, int]) -> torch.Tensor:
+    return torch.from_numpy(np.array(render(scene, size).pixels)).permute(2, 0, 1).float() / 255
+
+
+@pytest.mark.parametrize("size", [(512, 128), (128, 512)])
+def test_a_drawn_scene_has_one_horizon(size: tuple[int, int]) -> None:
+    right = sum(has_one_horizon(drawn(scene, size), scene) for scene in EVERY)
+    assert right >= len(EVERY) - 1
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_scenes_above_each_other_have_as_many_horizons(count: int) -> None:
+    right = 0
+    for scene in EVERY:
+        parts = [drawn(Scene(scene.place, scene.time, seed=900 + number), (256, 128)) for number in range(count)]
+        right += horizons(torch.cat(parts, 1), scene) == count
+        assert not has_one_horizon(torch.cat(parts, 1), scene)
+    assert right >= len(EVERY) - 2
+
+
+def test_ground_above_sky_is_no_horizon() -> None:
+    scene = EVERY[0]
+    assert not has_one_horizon(drawn(scene, (512, 128)).flip(1), scene)
+
+
+def test_grain_is_that_of_the_smooth_half() -> None:
+    ramp = torch.linspace(0.2, 0.8, 64).expand(3, 128, 64)
+    noise = 0.05 * torch.randn(3, 128, 64, generator=torch.Generator().manual_seed(0))
+    patches = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    half_drawn = torch.cat([torch.full((3, 64, 64), 0.5), F.interpolate(patches, scale_factor=8)[0]], 1)
+    values = grain(torch.stack([ramp, ramp + noise, ramp + 2 * noise, half_drawn]))
+    assert values[0] < 0.5
+    assert values[3] < 0.5, "edges of what is drawn are not grain"
+    assert values[2] / values[1] == pytest.approx(2, rel=0.1)
+    expected = 255 * 0.05 * (8 / 9) ** 0.5 * (2 / torch.pi) ** 0.5
+    assert float(values[1]) == pytest.approx(float(expected), rel=0.15)
+
+
+def test_two_stages_compute_less_than_tiles_from_noise(tmp_path: Path) -> None:
+    """Half of 20 evaluations on four times the model's area, and 20 on its own: 3 / 4 of 20 on four times."""
+    plain, composed = (
+        Row(name, "256x1024", tmp_path, settings=VARIANTS[name]).computed for name in (PLAIN, "two stages")
+    )
+    assert composed / plain == pytest.approx(0.75, rel=0.05)
+
+
+def test_the_scenes_with_a_thing_all_name_one() -> None:
+    named = named_scenes(6)
+    assert len(named) == 6
+    assert all(scene.thing for scene in named)
