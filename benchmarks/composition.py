@@ -36,7 +36,7 @@ from benchmarks.report import arguments, progress
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.settings import parse_settings
 from lib_instantas.summary import summarise
-from small_world import CHECKPOINT, MODEL_FOLDER
+from small_world import CHECKPOINT, RATIO_LORA
 from small_world.judge import load_judge
 from small_world.renderer import render
 from small_world.scene import Scene, describe
@@ -47,11 +47,10 @@ Size = tuple[int, int]
 CANVASES: dict[str, Size] = {"256x1024": (1024, 256), "1024x256": (256, 1024)}
 NATIVE = 256
 STEPS, GUIDANCE = 20, 5.0
-LORA = MODEL_FOLDER / "ratios.safetensors"
 DRAWN = "drawn"
 
 COMPOSE: dict[str, Any] = {"compose": True}
-WITH_LORA: dict[str, Any] = {**COMPOSE, "compose_lora": str(LORA)}
+WITH_LORA: dict[str, Any] = {**COMPOSE, "compose_lora": str(RATIO_LORA)}
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiles from noise": {},
     "two stages": COMPOSE,

@@ -15,3 +15,6 @@ CHECKPOINT = MODEL_FOLDER / "small_world.safetensors"
 
 NATIVE = 256
 """Side of the pictures the model was trained on, in image pixels."""
+
+RATIO_LORA = MODEL_FOLDER / "ratios.safetensors"
+"""A LoRA that taught the shipped checkpoint ratios from 1:4 to 4:1, for the first of two stages."""

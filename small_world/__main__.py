@@ -1,4 +1,4 @@
-"""Command line: `python -m small_world render | train | install`."""
+"""Command line: `python -m small_world render | train | ratios | install`."""
 
 import argparse
 import logging
@@ -34,6 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--pictures", type=int, default=12000, help="drawn scenes to learn from (12000)")
     train.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
     train.set_defaults(command=_train)
+    ratios = commands.add_parser("ratios", help="draw pictures of several ratios with captions, to train a ratio LoRA")
+    ratios.add_argument("folder", type=Path)
+    ratios.add_argument("--each", type=int, default=200, help="scenes of each of nine sizes (200)")
+    ratios.set_defaults(command=_ratios)
     install = commands.add_parser("install", help="copy the shipped model to a WebUI")
     install.add_argument("webui", type=Path, help="the WebUI's folder")
     install.set_defaults(command=_install)
@@ -58,6 +62,12 @@ def _train(options: argparse.Namespace) -> None:
 
     device = options.device or default_device()
     train(options.out, options.minutes, device, options.pictures, options.workers)
+
+
+def _ratios(options: argparse.Namespace) -> None:
+    from small_world.ratios import draw
+
+    logging.getLogger(__name__).info("%d pictures in %s", draw(options.folder, options.each), options.folder)
 
 
 def _install(options: argparse.Namespace) -> None:

@@ -1,9 +1,11 @@
 """Scenes are drawn as described, at any size, the same for the same seed."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from small_world.renderer import centre_of, render
 from small_world.scene import PLACES, THINGS, TIMES, TIMES_OF_THING, Scene
@@ -62,3 +64,16 @@ def test_a_tall_picture_keeps_its_ground_below_and_the_sky_above():
 def test_a_size_too_small_to_show_anything_is_refused():
     with pytest.raises(ValueError, match="8x8"):
         render(Scene("sea", "day"), (8, 8))
+
+
+def test_pictures_of_several_ratios_have_their_captions(tmp_path: Path) -> None:
+    from small_world.ratios import SIZES, draw
+    from small_world.scene import parse
+
+    assert draw(tmp_path, 1) == len(SIZES)
+    sizes = set()
+    for file in tmp_path.glob("*.png"):
+        parse(file.with_suffix(".txt").read_text("utf-8"))
+        with Image.open(file) as picture:
+            sizes.add((picture.height, picture.width))
+    assert sizes == set(SIZES)

@@ -7,7 +7,7 @@ import yaml
 from benchmarks.measures import prompt_score
 from benchmarks.painting import Run, paint
 from lib_instantas.settings import Settings
-from small_world import CHECKPOINT, MODEL_FOLDER
+from small_world import CHECKPOINT, MODEL_FOLDER, RATIO_LORA
 from small_world.checkpoint import load
 from small_world.install import install
 from small_world.judge import load_judge
@@ -75,3 +75,11 @@ def test_installing_names_the_tokenizer_folder_where_it_lies(tmp_path):
 def test_installing_into_something_else_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="models/Stable-diffusion"):
         install(tmp_path)
+
+
+def test_the_ratio_lora_fits_the_checkpoint_and_is_small() -> None:
+    from lib_instantas.hosts.checkpoints import load_pipeline
+    from lib_instantas.hosts.diffusers_lora import read_lora
+
+    assert RATIO_LORA.stat().st_size <= 2_200_000
+    assert len(read_lora(RATIO_LORA, load_pipeline(CHECKPOINT).unet).layers) == 117
