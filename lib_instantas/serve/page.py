@@ -135,8 +135,10 @@ class Page:
 
     def _connect(self) -> None:
         inputs = [self.prompt, self.negative, self.sampler, self.steps, self.guidance, self.seed]
-        outputs = [self.progress, self.picture, self.infotext]
-        self.go.click(self.generate, [*inputs, *self._settings.values()], outputs, show_progress="hidden")
+        outputs = [self.progress, self.picture, self.infotext, self.go]
+        made = self.go.click(self.generate, [*inputs, *self._settings.values()], outputs, show_progress="hidden")
+        # Gradio drops a click until the one before has ended in the browser, which is after "Done." is read there.
+        made.then(lambda: gr.update(interactive=True), None, self.go, show_progress="hidden", queue=False)
         self.stop.click(self.studio.stop, queue=False)
 
     def generate(
@@ -149,8 +151,8 @@ class Page:
         seed: float | None,
         *settings: Any,
     ) -> Iterator[tuple[Any, ...]]:
-        """Progress, preview or picture, and infotext, again and again until the picture is done."""
-        yield _line("Starting …"), gr.update(), ""
+        """Progress, preview or picture, infotext and the button, again and again until the picture is done."""
+        yield _line("Starting …"), gr.update(), "", gr.update(interactive=False)
         try:
             values = parse_settings(dict(zip(self._settings, settings, strict=True)))
             job = Job(
@@ -166,12 +168,12 @@ class Page:
             for event in self.studio.make(job):
                 yield _shown(event)
         except Stopped:
-            yield _line("Stopped."), gr.update(), ""
+            yield _told("Stopped.")
         except ValueError as error:
-            yield _line(str(error), "error"), gr.update(), ""
+            yield _told(str(error), "error")
         except Exception as error:
             logger.exception("InstantAS: the picture could not be made")
-            yield _line(f"{type(error).__name__}: {error}", "error"), gr.update(), ""
+            yield _told(f"{type(error).__name__}: {error}", "error")
 
 
 def _component(name: str, value: Any) -> Any:
@@ -200,10 +202,14 @@ def _resolved(seed: float | None) -> int:
 
 def _shown(event: Progress | Result) -> tuple[Any, ...]:
     if isinstance(event, Result):
-        return _line("Done.", "done"), _saved(event), event.infotext
+        return _line("Done.", "done"), _saved(event), event.infotext, gr.update()
     text = f"Step {event.step} of {event.steps}, {event.seconds:.0f} s"
     preview = gr.update() if event.preview is None else gr.update(value=event.preview)
-    return _line(text, "busy", event.step / event.steps), preview, ""
+    return _line(text, "busy", event.step / event.steps), preview, "", gr.update()
+
+
+def _told(text: str, state: str = "idle") -> tuple[Any, ...]:
+    return _line(text, state), gr.update(), "", gr.update()
 
 
 def _saved(result: Result) -> str:
