@@ -38,7 +38,11 @@ class Surface:
         return self
 
     def clear(self) -> None:
-        """Nothing drawn and nothing to undo, as in a page that is opened for the first time."""
+        """Nothing drawn and nothing to undo, as in a page that is opened for the first time.
+
+        What the server was asked is answered before: a preset that comes late replaces what is drawn by then.
+        """
+        self.wait("!instantasEditor.app.server.current")
         self.errors.clear()
         self.foreign.clear()
         self.page.keyboard.press("Escape")

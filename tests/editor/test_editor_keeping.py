@@ -94,7 +94,7 @@ def test_no_text_runs_in_the_page(surface):
     surface.open_menu("Presets")
     expect(surface.page.get_by_role("button", name=f"Load {MARKUP[:80]}", exact=True)).to_be_visible()
     surface.page.get_by_role("button", name=f"Load {MARKUP[:80]}", exact=True).click()
-    expect(surface.page.locator(".ias-notice")).to_contain_text(MARKUP[:80])
+    expect(surface.page.locator(".ias-notice")).to_have_text(f"Loaded “{MARKUP[:80]}”.")
     assert surface.regions()[0]["prompt"] == MARKUP
     assert surface.page.evaluate("window.hacked") is None
     assert surface.page.locator("#instantas_editor img[src=x]").count() == 0
