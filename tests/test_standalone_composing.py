@@ -167,7 +167,7 @@ def test_a_picture_that_cannot_be_encoded_as_a_whole_is_encoded_in_tiles(tmp_pat
     generator.pipeline.vae.encoder.forward = too_large
     again = generator(job())
     assert (values(again) - values(plain)).abs().max() <= 2
-    assert "VAE in tiles (exact, out of memory untiled)" in said(again)
+    assert "VAE in tiles (exact), 1 picture done again in tiles when out of memory" in said(again)
     assert generator.pipeline.vae.encoder.forward is too_large
 
 

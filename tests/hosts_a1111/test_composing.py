@@ -70,10 +70,10 @@ def test_a_model_that_is_loaded_after_the_size_was_given_has_its_own_area(make: 
     p = make(COMPOSE)
     model.image_size = 32
     p.scripts.call("before_process", p)
-    assert (p.width, p.height) == (384, 192)
+    assert (p.width, p.height) == (352, 192)
     model.image_size = LATENT_NATIVE
     p.scripts.call("process", p)
-    assert (p.width, p.height, p.hr_resize_x, p.hr_resize_y) == (192, 64, 512, 256)
+    assert (p.width, p.height, p.hr_resize_x, p.hr_resize_y) == (192, 96, 512, 256)
     end(p)
     assert (p.width, p.height, p.enable_hr) == (512, 256, False)
 
