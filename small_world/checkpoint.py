@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import Module
 from transformers import CLIPTokenizer
 
 from small_world import autoencoder, unet
@@ -24,6 +25,8 @@ from small_world.train_unet import Painter
 
 SCALE = 0.18215
 """What hosts of Stable Diffusion 1.x multiply latents by; the autoencoder is normalised to it."""
+POSITIONS = "position_ids"
+"""0, 1, 2, ...: transformers before 4.31 counts them among the weights of a text encoder."""
 AUTOENCODER, UNET, TEXT = "first_stage_model.", "model.diffusion_model.", "cond_stage_model.transformer."
 
 
@@ -57,9 +60,13 @@ def load(path: Path) -> Model:
     coder, painter = Autoencoder(), Painter(tokenizer)
     for module, prefix in ((coder, AUTOENCODER), (painter.unet, UNET), (painter.text, TEXT)):
         part = {name[len(prefix) :]: value.float() for name, value in weights.items() if name.startswith(prefix)}
-        module.load_state_dict(part)
+        module.load_state_dict(part | _constants(module))
         channels_last(module, "cpu")
     return Model(coder.eval().requires_grad_(False), painter.eval().requires_grad_(False), tokenizer)
+
+
+def _constants(module: Module) -> dict[str, Tensor]:
+    return {name: value for name, value in module.state_dict().items() if name.endswith(POSITIONS)}
 
 
 def _weights(model: Model) -> dict[str, Tensor]:
@@ -68,6 +75,7 @@ def _weights(model: Model) -> dict[str, Tensor]:
         prefix + name: value.detach().cpu().half().contiguous()
         for prefix, module in parts
         for name, value in module.state_dict().items()
+        if not name.endswith(POSITIONS)
     }
     return weights | {"betas": betas().float(), "alphas_cumprod": alphas_cumprod().float()}
 

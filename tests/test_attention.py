@@ -2,6 +2,7 @@ from contextlib import ExitStack, nullcontext
 
 import pytest
 import torch
+from half_precision import half_precision
 from tiny_unets import CONTEXT_CHANNELS, UNETS, LdmCrossAttention, diffusers_unet, ldm_unet
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -366,18 +367,21 @@ def test_the_mask_follows_a_feature_map_of_any_size():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("upcast", [False, True])
-def test_half_precision_gives_finite_answers_near_those_of_fp32(dtype, upcast):
+def test_half_precision_is_about_as_near_to_fp32_as_without_regions(dtype, upcast):
     unet = ldm_unet()
     x, groups = torch.randn(1, 4, 8, 8), ([prompt(5), prompt(7, seed=2)],)
     setup = RegionSetup((Region(MIDDLE.shape, feather=0.4),))
-    expected = regional("ldm", unet, setup, x, *groups)
+    main = groups[0][0]
+    expected, plain = regional("ldm", unet, setup, x, *groups), unet(x, context=main)
     (laid,), layout = lay_out(*groups)
     attention = RegionalAttention([unet.to(dtype)], setup, upcast=upcast)
     attention.layout = layout
-    with attention(ModelCall(whole(8, 8), whole(8, 8).tiles, 1)):
-        half = unet(x.to(dtype), context=laid.to(dtype))
+    with half_precision():
+        without = unet(x.to(dtype), context=main.to(dtype))
+        with attention(ModelCall(whole(8, 8), whole(8, 8).tiles, 1)):
+            half = unet(x.to(dtype), context=laid.to(dtype))
     assert half.dtype == dtype
-    assert torch.allclose(half.float(), expected, atol=0.05)
+    assert (half.float() - expected).abs().mean() < 2 * (without.float() - plain).abs().mean()
 
 
 def test_scores_in_fp32_are_not_brought_down_by_autocast():

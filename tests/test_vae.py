@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from half_precision import half_precision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -73,8 +74,9 @@ def test_half_precision_is_no_further_from_float32_than_untiled_half_precision(d
     z = latents(12, 20)
     reference = decoder(z)
     decoder.to(dtype)
-    untiled = mean_error(decoder(z.to(dtype)).float(), reference)
-    result = tiled_decoder(decoder, Options(tile=64))(z.to(dtype))
+    with half_precision():
+        untiled = mean_error(decoder(z.to(dtype)).float(), reference)
+        result = tiled_decoder(decoder, Options(tile=64))(z.to(dtype))
     assert result.dtype == dtype
     assert mean_error(result.float(), reference) < 1.1 * untiled
 
