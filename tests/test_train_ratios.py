@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from lib_instantas.training.ratios import PAPER, nearest_size, sizes_of
 from lib_instantas.training.trainer import Plan, Trainer, learning_rate
 
 SIZES = sizes_of(PAPER, 8)
+TRAINING = pytest.mark.skipif(
+    not find_spec("peft"), reason="training needs peft, which cannot be imported beside the WebUI's accelerate 0.21"
+)
 
 
 def write(folder: Path, name: str, size: tuple[int, int], caption: str | None = "a fox") -> None:
@@ -119,6 +123,7 @@ def trainer(pipeline: Any, folder: Path, state: Path, **plan: Any) -> Trainer:
     )
 
 
+@TRAINING
 @pytest.mark.parametrize("kind", list(PIPELINES))
 def test_batches_have_one_size_and_the_loss_falls(kind: str, folder: Path, tmp_path: Path) -> None:
     training = trainer(tiny(kind, tmp_path), folder, tmp_path / "s.pt", steps=30)
@@ -130,6 +135,7 @@ def test_batches_have_one_size_and_the_loss_falls(kind: str, folder: Path, tmp_p
     assert sum(losses[-10:]) < sum(losses[:10])
 
 
+@TRAINING
 def test_only_the_lora_learns(folder: Path, tmp_path: Path) -> None:
     pipeline = sd_pipeline(tmp_path)
     before = {name: weight.clone() for name, weight in pipeline.unet.state_dict().items()}
@@ -138,6 +144,7 @@ def test_only_the_lora_learns(folder: Path, tmp_path: Path) -> None:
     assert all(torch.equal(after[name], weight) for name, weight in before.items())
 
 
+@TRAINING
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
     class Killed(Exception):  # noqa: N818
         pass
@@ -159,6 +166,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(folder: Path, tm
         torch.testing.assert_close(second.kohya()[name], weight)
 
 
+@TRAINING
 def test_the_state_of_another_training_is_refused(folder: Path, tmp_path: Path) -> None:
     trainer(sd_pipeline(tmp_path), folder, tmp_path / "s.pt").save()
     with pytest.raises(SettingsError, match=r"state must be of the same training: .* had another rank, seed"):
@@ -209,6 +217,7 @@ def wide_sdxl(tmp_path: Path) -> Any:
     return pipeline
 
 
+@TRAINING
 @pytest.mark.parametrize("make", [usual_sd, wide_sdxl])
 def test_diffusers_reads_the_file_and_predicts_what_was_trained(make: Any, folder: Path, tmp_path: Path) -> None:
     training = trainer(make(tmp_path), folder, tmp_path / "s.pt", steps=1, rate=0.5)
@@ -239,6 +248,7 @@ def test_diffusers_reads_the_file_and_predicts_what_was_trained(make: Any, folde
 # The command
 
 
+@TRAINING
 def test_the_command_trains_writes_and_goes_on(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +269,7 @@ def test_the_command_trains_writes_and_goes_on(
     assert all(torch.equal(weight, written[name]) for name, weight in load_file(output).items())
 
 
+@TRAINING
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
