@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+from PIL import Image
 from playwright.sync_api import expect
 from serving import free_port, serving
 from surface import Surface
@@ -8,6 +10,7 @@ from surface import Surface
 from lib_instantas.editor.presets import PresetStore
 
 MARKUP = '<img src=x onerror="window.hacked = 1"><script>window.hacked = 1</script>'
+NONSENSE = '{"version": 1, "document": {"setup": 7}}'
 ESCAPES = (
     "../../escaped",
     "..\\..\\escaped",
@@ -133,12 +136,104 @@ def test_a_bad_import_is_refused_by_name_and_changes_nothing(surface):
     assert surface.regions() == drawn
 
 
-def test_storage_that_holds_nonsense_is_passed_over(new_surface):
-    surface = new_surface()
-    surface.page.evaluate("""localStorage.setItem("instantas.editor", '{"version": 1, "document": {"setup": 7}}')""")
+def reloaded(surface):
     surface.page.reload()
     surface.wait("globalThis.instantasEditor?.app?.stage.plan")
+    return surface
+
+
+def test_each_window_keeps_its_own_drawing_and_a_new_one_begins_with_the_last_saved(new_surface):
+    first = new_surface()
+    draw_three_and_a_mask(first)
+    drawn = first.regions()
+    second = Surface(first.page.context.new_page(), first.address).open()
+    assert second.regions() == drawn
+    second.set_canvas(1024, 1024)
+    second.draw_box((0.4, 0.4), (0.9, 0.9))
+    assert len(second.regions()) == 5
+    assert reloaded(first).regions() == drawn
+    assert first.page.locator(".ias-canvas-width").input_value() == "2048"
+    assert len(reloaded(second).regions()) == 5
+    first.draw_box((0.4, 0.4), (0.9, 0.9))
+    third = Surface(first.page.context.new_page(), first.address).open()
+    assert third.regions() == first.regions()
+    assert not first.errors + second.errors + third.errors
+
+
+def test_a_window_that_drew_nothing_keeps_what_it_began_with(new_surface):
+    """Empty, or the drawing of the window before; what that one draws afterwards is not its own."""
+    first = new_surface()
+    empty = Surface(first.page.context.new_page(), first.address).open()
+    first.draw_box((0.1, 0.1), (0.5, 0.5))
+    follower = Surface(first.page.context.new_page(), first.address).open()
+    first.draw_box((0.6, 0.1), (0.9, 0.5))
+    assert [len(reloaded(window).regions()) for window in (first, empty, follower)] == [2, 0, 1]
+
+
+def test_each_window_keeps_its_own_reference_picture(new_surface, tmp_path):
+    first = new_surface()
+    second = Surface(first.page.context.new_page(), first.address).open()
+    for surface, color in ((first, "red"), (second, "blue")):
+        file = tmp_path / f"{color}.png"
+        Image.new("RGB", (64, 16), color).save(file)
+        surface.page.locator(".ias-picture-file").set_input_files(file)
+        surface.wait("instantasEditor.app.stage.picture")
+    shown = [window.page.evaluate("instantasEditor.app.stage.picture") for window in (first, second)]
+    assert shown[0] != shown[1]
+    windows = [reloaded(first), reloaded(second), Surface(first.page.context.new_page(), first.address).open()]
+    pictures = [window.page.evaluate("instantasEditor.app.stage.picture") for window in windows]
+    assert pictures == [*shown, shown[1]]
+    second.open_menu("Picture")
+    second.button("No picture").click()
+    assert reloaded(second).page.evaluate("instantasEditor.app.stage.picture") is None
+    assert reloaded(first).page.evaluate("instantasEditor.app.stage.picture") == shown[0]
+
+
+def test_only_a_change_is_written_down(surface):
+    surface.draw_box((0.1, 0.1), (0.5, 0.5))
+    surface.page.evaluate(
+        """() => {
+            globalThis.written = 0;
+            const write = Storage.prototype.setItem;
+            globalThis.unwatch = () => { Storage.prototype.setItem = write; };
+            Storage.prototype.setItem = function (...args) { globalThis.written++; return write.apply(this, args); };
+        }"""
+    )
+    surface.page.evaluate("instantasEditor.app.render()")
+    surface.use("Polygon")
+    surface.use("Select and move")
+    unchanged = surface.page.evaluate("written")
+    surface.draw_box((0.6, 0.1), (0.9, 0.5))
+    changed = surface.page.evaluate("written")
+    surface.page.evaluate("unwatch()")
+    assert unchanged == 0
+    assert changed > 0
+
+
+@pytest.mark.parametrize("storage", ["localStorage", "sessionStorage"])
+def test_storage_that_holds_nonsense_is_passed_over(new_surface, storage):
+    surface = new_surface()
+    surface.page.evaluate(f"{storage}.setItem('instantas.editor', '{NONSENSE}')")
+    if storage == "localStorage":
+        surface = Surface(surface.page.context.new_page(), surface.address).open()
+    else:
+        reloaded(surface)
     assert surface.regions() == []
+    assert not surface.errors
+
+
+def test_a_browser_that_keeps_nothing_costs_the_autosave_only(new_surface):
+    surface = new_surface()
+    surface.page.context.add_init_script(
+        """for (const name of ["localStorage", "sessionStorage"]) {
+            const get = () => { throw new DOMException("forbidden", "SecurityError"); };
+            Object.defineProperty(globalThis, name, {get});
+        }"""
+    )
+    reloaded(surface)
+    surface.draw_box((0.1, 0.1), (0.5, 0.5))
+    assert len(surface.regions()) == 1
+    assert reloaded(surface).regions() == []
     assert not surface.errors
 
 
