@@ -42,6 +42,13 @@ class Tab:
         field.dispatch_event("change")
         field.blur()
 
+    def empty(self, selector: str) -> None:
+        """Delete what a number field holds, key by key, and leave it."""
+        field = self.page.locator(f"{selector} input[type=number]").first
+        field.press("Control+a")
+        field.press("Backspace")
+        field.press("Tab")
+
     def value(self, name: str) -> str:
         """What a control of the panel shows."""
         return str(self.page.locator(f"{self.panel(name)} input").first.input_value())

@@ -55,6 +55,17 @@ def test_the_line_says_what_is_wrong(txt2img: Tab) -> None:
     txt2img.wait_for_line("InstantAS: width must be 0 (the page's own) or a whole number between 64 and 32768, got 50")
 
 
+@pytest.mark.parametrize("name", ["width", "height"])
+def test_a_size_that_is_emptied_is_the_pages_own_and_takes_its_error_away(txt2img: Tab, name: str) -> None:
+    txt2img.open_panel()
+    txt2img.small(steps=10)
+    txt2img.fill(txt2img.panel(name), 50)
+    txt2img.wait_for_line(f"{name} must be 0")
+    txt2img.empty(txt2img.panel(name))
+    txt2img.wait_for_line("6 tiles of 128x128, 60 UNet evaluations; without: 10 UNet evaluations of 320x192")
+    assert txt2img.value(name) == "0"
+
+
 def test_the_line_foresees_the_hires_pass(txt2img: Tab) -> None:
     txt2img.open_panel()
     txt2img.small()
