@@ -52,6 +52,16 @@ def test_tiled_decoding_is_the_untiled_one(autoencoder: Any, size: tuple[int, in
     assert mean_error(tiled_decoder(decoder, Options(tile=tile))(z), expected) < 2e-6
 
 
+def test_levels_may_be_without_a_list_of_attentions() -> None:
+    """As those of SD 3 in the WebUI are."""
+    autoencoder, z, x = ldm_autoencoder(), latents(16, 24), picture(65, 77)
+    for level in (*autoencoder.decoder.up, *autoencoder.encoder.down):
+        del level.attn
+    options = Options(tile=64)
+    assert mean_error(tiled_decoder(autoencoder.decoder, options)(z), autoencoder.decoder(z)) < 2e-6
+    assert mean_error(tiled_encoder(autoencoder.encoder, options)(x), autoencoder.encoder(x)) < 2e-6
+
+
 @pytest.mark.parametrize("size", [(128, 128), (65, 200), (131, 77), (8, 96)], ids=str)
 def test_tiled_encoding_is_the_untiled_one(autoencoder: Any, size: tuple[int, int]) -> None:
     encoder = autoencoder.encoder

@@ -81,10 +81,11 @@ def _ldm_middle(coder: Any) -> Iterator[Layer]:
 
 
 def _ldm_level(level: Any, name: str) -> Iterator[Layer]:
+    attentions: Sequence[Any] = getattr(level, "attn", ())  # which the WebUI's VAE of SD 3 has not at every level
     for index, block in enumerate(level.block):
         yield from _residual(block, f"{name}.block.{index}")
-        if len(level.attn) > 0:
-            yield from _ldm_attention(level.attn[index], f"{name}.attn.{index}")
+        if len(attentions) > 0:
+            yield from _ldm_attention(attentions[index], f"{name}.attn.{index}")
 
 
 def _ldm_attention(attention: Any, name: str) -> Iterator[Layer]:

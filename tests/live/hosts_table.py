@@ -40,6 +40,7 @@ FEATURES = {
     "ScaleCrafter": ("test_dilation::*",),
     "Compose first": ("test_live_composing::*",),
     "Tiled VAE, wrap": ("test_live_vae::*",),
+    "SD 3": ("test_sd3::*",),
     "ControlNet": ("test_live_controlnet::*",),
     "API, infotext, sizes, X/Y/Z": ("test_api::*",),
     "The panel": ("test_page::*",),

@@ -27,6 +27,12 @@ def is_unet(network: Any) -> bool:
     return any(hasattr(network, name) for name in UNET_BLOCKS)
 
 
+def largest_side(network: Any) -> int | None:
+    """Latent pixels a side that SD 3 has positions for (its table is cropped to what it is asked about), else None."""
+    positions = getattr(network, "pos_embed_max_size", None)
+    return None if positions is None else int(positions) * int(network.patch_size)
+
+
 def native_side(model: Any) -> int:
     """64 for SD 1.x and 2-base, 96 for SD 2 `v`, 128 for SDXL and transformers, else what the configuration says.
 

@@ -15,12 +15,14 @@ from modules.sd_samplers_common import InterruptedException
 from torch import Tensor
 
 from lib_instantas.denoiser import TiledDenoiser, map_tensors
+from lib_instantas.errors import SettingsError
 from lib_instantas.hosts.a1111.generation import Generation, generation_of, with_status
-from lib_instantas.hosts.a1111.native import native_side
+from lib_instantas.hosts.a1111.native import largest_side, native_side
 from lib_instantas.hosts.a1111.parts import SamplingPass, parts_for
 from lib_instantas.hosts.a1111.report import FIRST_PASS, HIRES_PASS, PassReport, Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.methods import Direct, Method, Redilated, make_method, plans_depend_on_seed
+from lib_instantas.tiling import LATENT_SCALE
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class TiledSampling:
         self.work = work
         methods = methods_for(work)
         self.method = methods[0]
+        check_positions(work, self.method)
         self.parts = parts_for(work)
         self.report = _begin_report(work, self.method, report, evaluation)
         self.denoisers = [self._denoiser(method, evaluation) for method in methods]
@@ -138,6 +141,21 @@ def method_for(work: SamplingPass, seed: int) -> Method:
     closed_by_tiles = any(work.settings.wraps_per_axis) and not getattr(work.p, "tiling", False)
     fits_one_tile = len(method.plan(0).tiles) == 1 and not closed_by_tiles
     return Direct(work.canvas) if fits_one_tile and not isinstance(method, Redilated) else method
+
+
+def check_positions(work: SamplingPass, method: Method) -> None:
+    """Raises SettingsError if the model would be asked about more than it has positions for (SD 3)."""
+    known = largest_side(work.unet)
+    if known is None:
+        return
+    windows = [tile.size for evaluation in (0, work.steps - 1) for tile in method.plan(evaluation).tiles]
+    height, width = max(windows, key=max)
+    if max(height, width) > known:
+        asked = f"{width * LATENT_SCALE}x{height * LATENT_SCALE}"
+        raise SettingsError(
+            "tile must be smaller, and method not direct, with this model: it has positions for "
+            f"{known * LATENT_SCALE} pixels a side and would be asked about {asked} at once"
+        )
 
 
 def _begin_report(work: SamplingPass, method: Method, report: Report, evaluation: int) -> PassReport:
