@@ -124,6 +124,58 @@ def test_an_adapter_does_not_remember_another_tile() -> None:
     assert unit.control_model.control == "features of another hint"
 
 
+class ImageAdapter:
+    """An IP-Adapter as sd-webui-controlnet has it: it keeps keys and values, and its region lies on the canvas."""
+
+    def __init__(self, region: torch.Tensor | None = None) -> None:
+        self.cache: dict[str, Any] = {"layer": "of the whole canvas"}
+        self.effective_region_mask = region
+
+    def apply_effective_region_mask(self, out: torch.Tensor) -> torch.Tensor:
+        return out
+
+
+def adapting(region: torch.Tensor | None = None) -> tuple[ImageAdapter, Any]:
+    unit = Unit(places(16 * 8, 24 * 8), kind="IPAdapter")
+    unit.control_model = ImageAdapter(region)
+    return unit.control_model, part_for(unit)
+
+
+def test_an_image_adapter_keeps_what_it_made_for_calls_of_as_many_rows() -> None:
+    adapter, part = adapting()
+    with part.around(call(tile(0, 0))):
+        adapter.cache["layer"] = "of two rows"
+    with part.around(call(tile(0, 0), tile(8, 8))):
+        assert adapter.cache == {}
+        adapter.cache["layer"] = "of four rows"
+    for tiles, kept in ((1, "of two rows"), (2, "of four rows")):
+        with part.around(call(*[tile(0, 0)] * tiles)):
+            assert adapter.cache["layer"] == kept
+    assert adapter.cache == {"layer": "of the whole canvas"}
+
+
+@pytest.mark.parametrize("side", [8, 4, 2])
+def test_the_region_of_an_image_adapter_is_cut_for_each_row_at_each_resolution(side: int) -> None:
+    region = torch.zeros(1, 1, 16 * 8, 24 * 8)
+    region[..., 12 * 8 :] = 1
+    adapter, part = adapting(region)
+    with part.around(call(tile(0, 0), tile(0, 8), tile(8, 16), rows=2)):
+        kept = adapter.apply_effective_region_mask(torch.ones(6, side * side, 3))
+    expected = torch.zeros(3, side, side)
+    expected[1, :, side // 2 :] = expected[2] = 1
+    assert torch.equal(kept, expected.flatten(1).repeat_interleave(2, dim=0).unsqueeze(-1).expand(-1, -1, 3))
+    assert "apply_effective_region_mask" not in vars(adapter)
+
+
+def test_an_image_adapter_is_as_it_was_after_a_failure() -> None:
+    adapter, part = adapting(torch.ones(1, 1, 8, 8))
+    before = vars(adapter).copy()
+    with pytest.raises(RuntimeError, match="failed"), part.around(call(tile(0, 0))):
+        raise RuntimeError("the model failed")
+    assert vars(adapter) == before
+    assert all(vars(adapter)[name] is value for name, value in before.items())
+
+
 def test_everything_is_the_object_it_was_even_after_a_failure() -> None:
     unit = Unit(places(16 * 8, 24 * 8), places(32 * 8, 48 * 8))
     unit.effective_region_mask = torch.ones(1, 1, 10, 10)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from client import Client, encoded
+from client import Client, Made, difference, encoded
 from infotexts import done
 from PIL import Image
 from safetensors.torch import save_file
+from shapes import TEXT_WIDTH
 from webui import EXTENSION, PROBE, WebUI, home, running
 
 ON = {"enabled": True, "fit": "native", "schedule": "cyclic", "gamma": 0.0, "tile": 128}
@@ -41,6 +44,22 @@ def tiny_adapter() -> dict[str, torch.Tensor]:
     return weights
 
 
+PICTURE_CHANNELS, PICTURE_TOKENS = 48, 4
+
+
+def tiny_ip_adapter() -> dict[str, torch.Tensor]:
+    """The weights of an IP-Adapter for the same UNet, its layers in the neighbour's order: way in, way out, middle."""
+    torch.manual_seed(0)
+    layers = [32, 32, 64, 64, 128, 128, *[128] * 3, *[64] * 3, *[32] * 3, 128]
+    weights = {"image_proj.proj.weight": torch.randn(PICTURE_TOKENS * TEXT_WIDTH, PICTURE_CHANNELS)}
+    weights |= {"image_proj.proj.bias": torch.zeros(PICTURE_TOKENS * TEXT_WIDTH)}
+    weights |= {"image_proj.norm.weight": torch.ones(TEXT_WIDTH), "image_proj.norm.bias": torch.zeros(TEXT_WIDTH)}
+    for index, wide in enumerate(layers):
+        for name in ("to_k_ip", "to_v_ip"):
+            weights[f"ip_adapter.{2 * index + 1}.{name}.weight"] = torch.randn(wide, TEXT_WIDTH) * 0.5
+    return weights
+
+
 def is_built_in() -> bool:
     """Whether the host brings a ControlNet of its own."""
     return (home() / "extensions-builtin" / "sd_forge_controlnet").is_dir()
@@ -54,6 +73,7 @@ def client(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     adapters = data / "models" / "ControlNet"
     adapters.mkdir(parents=True)
     save_file(tiny_adapter(), str(adapters / "t2iadapter_tiny.safetensors"))
+    save_file(tiny_ip_adapter(), str(adapters / "ip-adapter_tiny_sd15.safetensors"))
     extensions = {"instantas": EXTENSION, "probe": PROBE}
     extensions |= {} if is_built_in() else {"a-controlnet": controlnet_home()}
     with running(WebUI(data, extensions, models)) as webui:
@@ -128,3 +148,74 @@ def test_an_own_size_reaches_controlnet(client: Client) -> None:
     made = make(client, ON | {"width": 333, "height": 187}, place_picture((336, 192)))
     assert made.images[0].size == (333, 187)
     assert {hint[2:] for hint in places(client.get("/test/hints"), (336, 192))} == {(128, 128)}
+
+
+STILL = {"enabled": True, "fit": "native", "edges": "clamp", "schedule": "cyclic", "gamma": 0.0, "tile": 128}
+LEFT = {"type": "rectangle", "x": 0.0, "y": 0.0, "width": 0.375, "height": 1.0}
+ROUNDING = 0.5
+"""Grey levels of 255."""
+
+
+def looking_at(client: Client, settings: dict[str, Any] | None, weight: float = 1.0, **fields: Any) -> Made:
+    """A picture of four tiles with an IP-Adapter, which is given what its picture encoder would have made."""
+    if is_built_in():
+        pytest.skip("the host's own IP-Adapter takes no encoded pictures; beside regions it is refused")
+    buffer = io.BytesIO()
+    torch.save({"image_embeds": torch.randn(1, PICTURE_CHANNELS, generator=torch.Generator().manual_seed(2))}, buffer)
+    models = client.get("/controlnet/model_list")["model_list"]
+    model = next(name for name in models if name.startswith("ip-adapter_tiny"))
+    unit = {"enabled": True, "module": "none", "model": model, "weight": weight}
+    unit |= {"ipadapter_input": [base64.b64encode(buffer.getvalue()).decode()]}
+    unit |= {"effective_region_mask": fields.pop("mask")} if "mask" in fields else {}
+    given = {"width": 512, "height": 128, "prompt": "a house", "negative_prompt": "rain"} | fields
+    return make(client, settings, place_picture(), unit=unit, **given)
+
+
+def gap(one: Made, other: Made) -> float:
+    return difference(one.images[0], other.images[0])
+
+
+def test_an_ip_adapter_acts_in_regions(client: Client) -> None:
+    """Where one prompt is alone, where the region ends within a tile, and where there is no region."""
+    regions = {"regions": [{"shape": LEFT, "prompt": "a house", "negative_prompt": "rain"}]}
+    expected = looking_at(client, STILL)
+    assert gap(looking_at(client, {**STILL, **regions}), expected) < ROUNDING
+    without = looking_at(client, STILL, weight=0.0)
+    tiles = [np.abs(expected.pixels.astype(int) - without.pixels)[:, x : x + 128].mean() for x in range(0, 512, 128)]
+    assert min(tiles) > 4 * ROUNDING
+
+
+def test_beside_an_ip_adapter_a_region_has_its_own_prompt(client: Client) -> None:
+    everywhere = {"type": "rectangle", "x": 0, "y": 0, "width": 1, "height": 1}
+    regions = {"regions": [{"shape": everywhere, "prompt": "two dogs", "negative_prompt": "snow"}]}
+    expected = looking_at(client, STILL, prompt="two dogs", negative_prompt="snow")
+    assert gap(looking_at(client, STILL), expected) > 2 * ROUNDING
+    assert gap(looking_at(client, {**STILL, **regions}), expected) < ROUNDING
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("regions", [False, True], ids=["plain", "regions"])
+def test_the_region_of_an_ip_adapter_is_cut_with_the_tiles(client: Client, batch: int, regions: bool) -> None:
+    """The first two of four tiles lie inside."""
+    mask = Image.new("RGB", (512, 128))
+    mask.paste((255, 255, 255), (0, 0, 256, 128))
+    settings = {**STILL, "tile_batch": batch}
+    settings |= {"regions": [{"shape": LEFT, "prompt": "two dogs"}]} if regions else {}
+    seen = []
+    for more in ({"mask": encoded(mask)}, {}, {"weight": 0.0}):
+        looking_at(client, settings, **more)
+        seen.append(np.array(client.get("/test/predicted")))
+    masked, everywhere, nowhere = (np.split(latents, 2, axis=-1) for latents in seen)
+    assert min(np.abs(one - other).mean() for one, other in zip(everywhere, nowhere, strict=True)) > 0.01
+    assert np.abs(masked[0] - everywhere[0]).max() < 1e-4
+    assert np.abs(masked[1] - nowhere[1]).max() < 1e-4
+
+
+def test_tiles_in_batches_of_any_size_look_at_the_picture_alike(client: Client) -> None:
+    one_by_one = looking_at(client, {**STILL, "tile_batch": 1})
+    for batch in (3, 4):
+        assert gap(looking_at(client, {**STILL, "tile_batch": batch}), one_by_one) < ROUNDING
+    negatives_apart = {"batch_cond_uncond": True, "s_min_uncond_all": True, "s_min_uncond": 3.0}
+    options = {"override_settings": {"sd_model_checkpoint": "sd1-deep.safetensors", **negatives_apart}, "steps": 4}
+    alone = looking_at(client, {**STILL, "tile_batch": 1}, **options)
+    assert gap(looking_at(client, {**STILL, "tile_batch": 4}, **options), alone) < ROUNDING

@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.fusion import canvas_scale, cut
 from lib_instantas.hosts.a1111.parts import Part, SamplingPass
+from lib_instantas.hosts.a1111.parts.image_adapters import ImageAdapterInTiles, is_image_adapter
 
 WHOLE = frozenset({"AttentionInjection", "ReVision", "IPAdapter", "T2I_StyleAdapter"})
 """Kinds of control that look at the reference as a picture of its own, not as a layer on the canvas."""
@@ -35,6 +36,7 @@ class ControlNetHints(Part):
 
     def __init__(self, work: SamplingPass) -> None:
         self._work = work
+        self._adapters: dict[int, ImageAdapterInTiles] = {}
 
     @contextmanager
     def around(self, call: ModelCall) -> Iterator[None]:
@@ -47,7 +49,12 @@ class ControlNetHints(Part):
                 swapped.enter_context(_swapped(unit, self._values(unit, call)))
                 for adapter in _caching_adapters(unit):
                     swapped.enter_context(_swapped(adapter, {"control": None, "hint_cond": None}))
+                if is_image_adapter(unit.control_model):
+                    swapped.enter_context(self._in_tiles(unit.control_model)(call))
             yield
+
+    def _in_tiles(self, adapter: Any) -> ImageAdapterInTiles:
+        return self._adapters.setdefault(id(adapter), ImageAdapterInTiles(adapter))
 
     def _values(self, unit: Any, call: ModelCall) -> dict[str, Any]:
         if unit.control_model_type.name in WHOLE:
