@@ -80,6 +80,42 @@ def test_clamp_adds_one_tile_off_the_origin() -> None:
     assert [len(method.plan(evaluation).tiles) for evaluation in range(3)] == [4, 5, 5]
 
 
+@given(
+    st.sampled_from(["clamp", "ring", "clamp/ring"]),
+    st.sampled_from(["cyclic", "golden", "random"]),
+    st.tuples(st.integers(64, 400), st.integers(64, 400)),
+    st.integers(0, 19),
+)
+def test_native_tiles_are_all_of_the_models_size(
+    edges: str, schedule: str, canvas: tuple[int, int], evaluation: int
+) -> None:
+    plan = grid(canvas, fit="native", edges=edges, schedule=schedule).plan(evaluation)
+    assert {tile.size for tile in plan.tiles} == {(64, 64)}
+
+
+@given(st.sampled_from(["cyclic", "golden", "random"]), st.integers(65, 400), st.integers(0, 19))
+def test_elastic_edges_stretch_a_native_tile_at_the_border_by_up_to_a_quarter(
+    schedule: str, width: int, evaluation: int
+) -> None:
+    plan = grid((64, width), fit="native", edges="elastic", schedule=schedule).plan(evaluation)
+    sides = [len(tile.x.window) for tile in plan.tiles]
+    assert set(sides[1:-1]) <= {64}
+    assert sorted(sides)[:-1] == [64] * (len(sides) - 1)
+    assert max(sides) <= 80
+
+
+@pytest.mark.parametrize(("edges", "share"), [("ring", 1), ("clamp", 1), ("elastic", 0.5)])
+@pytest.mark.parametrize("fit", ["native", "fitted"])
+@pytest.mark.parametrize("gamma", [0.125, 0.25])
+def test_gamma_is_the_share_of_a_tile_that_a_cyclic_grid_moves(
+    edges: str, share: float, fit: str, gamma: float
+) -> None:
+    """On elastic edges half of it, as its help says: lines have half of that room."""
+    method = grid((64, 256), fit=fit, edges=edges, schedule="cyclic", gamma=gamma)
+    assert method.offset(0)[1] == 0
+    assert method.offset(1)[1] == gamma * 64 * share
+
+
 @given(st.floats(0, 1, exclude_max=True))
 def test_elastic_lines_stay_within_a_quarter_of_a_tile(position: float) -> None:
     moved = elastic(native_axis(256, 64), position)

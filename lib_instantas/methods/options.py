@@ -98,7 +98,9 @@ class Fit(Options):
         "fitted",
         label="Tile fit",
         choices=("fitted", "native"),
-        help="fitted: tiles of 0.75 to 1.25 of the model's size that share the picture evenly; native: the paper's.",
+        help="fitted: tiles of 0.75 to 1.25 of the model's size that share the picture evenly; native: the paper's, "
+        "all of the model's size. Elastic edges stretch native tiles at the border by up to a quarter; clamp and ring "
+        "never do.",
     )
 
 
