@@ -258,6 +258,10 @@ def test_an_axis_changes_its_setting_on_one_cell_only(axes: dict, make: Any) -> 
 def test_an_axis_refuses_a_bad_value_before_the_first_picture(axes: dict) -> None:
     with pytest.raises(RuntimeError, match="gamma must be between 0 and 1, got 2"):
         axes["Bridging γ"].confirm(None, [0.1, 2.0])
+    side = axes["Width"]
+    assert side.type("512") == 512
+    with pytest.raises(RuntimeError, match=r"width must be .*, got 'abc'"):
+        side.confirm(None, [side.type("512"), side.type("abc")])
     switch = axes["Enabled"]
     assert [switch.type(text) for text in ("True", "false")] == [True, False]
     with pytest.raises(RuntimeError, match="enabled must be true or false, got 'maybe'"):

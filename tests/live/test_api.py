@@ -162,9 +162,16 @@ def _plot(client: Client, axis: str, values: list) -> Made:
     return client.txt2img(base, script_name="x/y/z plot", script_args=args)
 
 
-def test_an_xyz_plot_refuses_a_bad_value_before_it_begins(client: Client) -> None:
-    with pytest.raises(RefusedError, match="gamma must be between 0 and 1, got 7"):
-        _plot(client, "[InstantAS] Bridging γ", [0.1, 7])
+@pytest.mark.parametrize(
+    ("axis", "values", "words"),
+    [
+        ("Bridging γ", [0.1, 7], "gamma must be between 0 and 1, got 7"),
+        ("Width", [512, "abc"], "width must be .*, got 'abc'"),
+    ],
+)
+def test_an_xyz_plot_refuses_a_bad_value_before_it_begins(client: Client, axis: str, values: list, words: str) -> None:
+    with pytest.raises(RefusedError, match=words):
+        _plot(client, f"[InstantAS] {axis}", values)
 
 
 def test_a_preset_is_its_settings(client: Client) -> None:

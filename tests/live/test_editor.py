@@ -163,6 +163,19 @@ def test_the_last_picture_lies_under_the_regions(editor: Surface, txt2img: Tab) 
     editor.wait("document.querySelector('.ias-picture').naturalWidth === 320")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_menus_are_opaque_in_the_hosts_themes(editor: Surface, webui: WebUI, theme: str) -> None:
+    editor.page.goto(f"{webui.url}/?__theme={theme}")
+    editor.page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    open_editor(editor.page)
+    for name in ("Picture", "Presets", "File"):
+        editor.open_menu(name)
+        panel = editor.page.locator(".ias-menu-panel:visible")
+        assert panel.evaluate("node => getComputedStyle(node).backgroundColor").startswith("rgb(")
+        assert panel.evaluate("node => getComputedStyle(node).opacity") == "1"
+        editor.page.keyboard.press("Escape")
+
+
 def test_another_extensions_konva_stays_its_own(editor: Surface) -> None:
     assert editor.page.evaluate("Konva.version") == "of another extension"
     assert editor.page.evaluate("instantasKonva.version").startswith("10.")

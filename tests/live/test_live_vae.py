@@ -5,18 +5,24 @@ from __future__ import annotations
 import base64
 import io
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from client import Client, RefusedError, difference
+from client import Client, Made, RefusedError, difference
 from infotexts import done
 from PIL import Image
 from test_generation import checkpoint, colours
-from webui import WebUI
+from webui import EXTENSION, PROBE, WebUI, running
+
+from small_world.install import install
 
 OFF = {"enabled": True, "vae": "off"}
 ON = {"enabled": True, "vae": "on", "vae_tile": 64}
+LIKE_NEIGHBOURS = 3.0
+"""Times the step between neighbours inside; across open borders it is eight times and more."""
 HIRES = {"enable_hr": True, "hr_scale": 1.5, "denoising_strength": 0.7}
 LESS_THAN_ROUNDING = 0.02
 """Grey levels of 255: a pixel in fifty may fall on the other side of rounding."""
@@ -68,16 +74,48 @@ def test_the_hosts_other_decoders_are_untouched(client: Client) -> None:
     assert difference(tiled.images[0], untiled.images[0]) == 0
 
 
-def test_a_wrapped_panorama_meets_itself(client: Client) -> None:
-    """The step from the last column to the first is no larger than between neighbours inside."""
+@pytest.fixture(scope="module")
+def painter(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A WebUI with Small World: pictures of a model that was never taught anything have no borders to be seen."""
+    folder = tmp_path_factory.mktemp("painter")
+    checkpoints = folder / "models" / "Stable-diffusion"
+    checkpoints.mkdir(parents=True)
+    for kept in models.iterdir():
+        (checkpoints / kept.name).symlink_to(kept)
+    install(folder)
+    with running(WebUI(folder / "data", {"instantas": EXTENSION, "probe": PROBE}, checkpoints)) as webui:
+        yield webui.client
 
-    def step_at_border(wrap: str) -> float:
-        settings = {"enabled": True, "vae": "on", "vae_tile": 64, "wrap": wrap}
-        pixels = client.txt2img(settings, sampler_name="Euler a", steps=6).pixels.astype(float)
-        inside = np.abs(np.diff(pixels, axis=1)).mean(axis=(0, 2))[7::8]  # where one latent pixel meets the next
-        return float(np.abs(pixels[:, 0] - pixels[:, -1]).mean() / inside.mean())
 
-    assert step_at_border("horizontal") < 1.5
+def steps_at_borders(made: Made) -> tuple[float, float]:
+    """From the last row to the first, and from the last column to the first, as a share of those between neighbours."""
+    pixels = made.pixels.astype(float)
+    return _step(pixels), _step(pixels.swapaxes(0, 1))
+
+
+def _step(rows: np.ndarray) -> float:
+    inside = np.abs(np.diff(rows, axis=0)).mean(axis=(1, 2))[7::8]  # where one latent pixel meets the next
+    return float(np.abs(rows[0] - rows[-1]).mean() / inside.mean())
+
+
+@pytest.mark.parametrize("method", ["InstantAS", "MultiDiffusion"])
+@pytest.mark.parametrize(
+    ("wrap", "tiling", "closed"),
+    [
+        ("off", False, (False, False)),
+        ("horizontal", False, (False, True)),
+        ("both", False, (True, True)),
+        ("off", True, (True, True)),
+    ],
+)
+def test_a_wrapped_panorama_meets_itself(
+    painter: Client, method: str, wrap: str, tiling: bool, closed: tuple[bool, bool]
+) -> None:
+    """Whether the panel asks for it or the host's own Tiling checkbox, which stands for both axes."""
+    settings = {"enabled": True, "vae": "on", "vae_tile": 64, "method": method, "wrap": wrap}
+    fields = {"width": 768, "height": 512, "steps": 10, "cfg_scale": 5, "tiling": tiling, **checkpoint("small_world")}
+    made = painter.txt2img(settings, prompt="a harbour at sunset with a lighthouse", **fields)
+    assert tuple(step < LIKE_NEIGHBOURS for step in steps_at_borders(made)) == closed
 
 
 def test_the_hosts_own_tiling_checkbox_goes_on_working(client: Client) -> None:
