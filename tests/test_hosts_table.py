@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
-from hosts_table import README, feature_of, kept, table, with_table
+from hosts_table import ORDER, README, feature_of, kept, table, with_table
 
 LIVE = Path(__file__).resolve().parent / "live"
 
@@ -34,18 +35,33 @@ def test_the_readme_shows_what_the_results_say() -> None:
     assert with_table(readme, table(kept())) == readme
 
 
+def record_of(tests: dict[str, dict[str, int]]) -> dict[str, Any]:
+    versions = dict.fromkeys(("python", "torch", "gradio", "pydantic", "transformers"), "1")
+    return {"host": "A host", "commit": "abc", **versions, "tests": tests}
+
+
+def test_hosts_stand_in_the_order_of_their_names_and_others_after_them() -> None:
+    first = [record["host"] for record in kept()][:5]
+    assert first == ["WebUI 1.10.1", "WebUI 1.9.4", "WebUI 1.8.0", "WebUI 1.7.0", "WebUI 1.6.1"]
+    assert {path.stem for path in (LIVE / "results").glob("*.json")} <= set(ORDER)
+    assert len(kept()) == len(list((LIVE / "results").glob("*.json")))
+
+
+def test_where_it_refuses_to_work_the_table_says_so() -> None:
+    refusing = record_of({"test_refusing_host::test_one": {"passed": 1}})
+    working = record_of({"test_refusing_host::test_one": {"skipped": 1}, "test_api::test_one": {"passed": 1}})
+    made = table([refusing, working])
+    assert "| Regions | refused | not run |" in made
+    assert "| API, infotext, sizes, X/Y/Z | refused | 1 |" in made
+
+
 def test_a_failed_test_is_not_counted_as_passed() -> None:
-    record = {
-        "host": "A host",
-        "commit": "abc",
-        **dict.fromkeys(("python", "torch", "gradio", "pydantic", "transformers"), "1"),
-        "tests": {
-            "test_api::test_one": {"passed": 3, "failed": 1},
-            "test_dilation::test_two": {"passed": 2},
-            "test_live_regions::test_three": {"skipped": 2},
-        },
+    tests = {
+        "test_api::test_one": {"passed": 3, "failed": 1},
+        "test_dilation::test_two": {"passed": 2},
+        "test_live_regions::test_three": {"skipped": 2},
     }
-    made = table([record])
+    made = table([record_of(tests)])
     assert "| API, infotext, sizes, X/Y/Z | 3 of 4 |" in made
     assert "| ScaleCrafter | 2 |" in made
     assert "| Regions | not run |" in made

@@ -20,6 +20,12 @@ HERE = Path(__file__).resolve().parent
 README = HERE.parents[1] / "README.md"
 BEGIN, END = "<!-- hosts: made by tests/live/hosts_table.py -->", "<!-- /hosts -->"
 
+WEBUIS = ("webui-1.10.1", "webui-1.9.4", "webui-1.8.0", "webui-1.7.0", "webui-1.6.1")
+ORDER = (*WEBUIS, "forge", "reforge", "forge-classic")
+"""Columns of the table, by the names of the files; hosts that are not named come after these."""
+
+REFUSAL = "A host it cannot work on: says why; off is bit-identical"
+
 FEATURES = {
     "txt2img: samplers, schedules, batches, prompts": (
         "test_generation::test_every_s*",
@@ -39,16 +45,19 @@ FEATURES = {
     "Style alignment": ("test_style_alignment::*",),
     "ScaleCrafter": ("test_dilation::*",),
     "Compose first": ("test_live_composing::*",),
+    "LoRA, and a LoRA of the first stage alone": ("test_live_lora::*",),
     "Tiled VAE, wrap": ("test_live_vae::*",),
     "SD 3": ("test_sd3::*",),
     "ControlNet": ("test_live_controlnet::*",),
+    "Flux": ("test_transformers::*",),
+    "The host's own MultiDiffusion and HyperTile": ("test_live_neighbours::*",),
     "API, infotext, sizes, X/Y/Z": ("test_api::*",),
     "The panel": ("test_page::*",),
     "The region editor": ("test_editor::*",),
     "Half precision, --medvram, --lowvram, fp8": ("test_live_precision::*",),
     "A card's answers about its memory": ("test_live_cuda::*",),
     "Errors, interrupt, skip; off is bit-identical": ("test_host_untouched::*", "test_generation::*failing*"),
-    "A host it cannot work on: says why; off is bit-identical": ("test_refusing_host::*",),
+    REFUSAL: ("test_refusing_host::*",),
 }
 """Rows of the table, and the live tests that show each; a test belongs to the last row that names it."""
 
@@ -69,11 +78,11 @@ def counts(record: dict[str, Any]) -> dict[str, Counter[str]]:
     return rows
 
 
-def cell(row: Counter[str]) -> str:
-    """How many of a row's tests passed, of those that ran."""
+def cell(row: Counter[str], refuses: bool = False) -> str:
+    """How many of a row's tests passed, of those that ran; without any, whether that is because it refuses to work."""
     ran = row["passed"] + row["failed"] + row["lacking"]
     if ran == 0:
-        return "not run"
+        return "refused" if refuses else "not run"
     return f"{row['passed']}" if row["passed"] == ran else f"{row['passed']} of {ran}"
 
 
@@ -100,7 +109,7 @@ def table(records: list[dict[str, Any]]) -> str:
     heads = [f"{record['host']} ({record['commit']})" for record in records]
     rows = [["Live tests that passed", *heads], ["---"] * (len(heads) + 1)]
     by_host = [counts(record) for record in records]
-    rows += [[feature, *(cell(host[feature]) for host in by_host)] for feature in FEATURES]
+    rows += [[row, *(cell(host[row], host[REFUSAL]["passed"] > 0) for host in by_host)] for row in FEATURES]
     for name in ("python", "torch", "gradio", "pydantic", "transformers"):
         rows.append([name if name == "torch" else name.capitalize(), *(record[name] for record in records)])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
@@ -108,9 +117,10 @@ def table(records: list[dict[str, Any]]) -> str:
 
 
 def kept() -> list[dict[str, Any]]:
-    """The results that lie here, those of most tests first."""
-    records = [json.loads(path.read_text("utf-8")) for path in sorted((HERE / "results").glob("*.json"))]
-    return sorted(records, key=lambda record: -sum(sum(counts.values()) for counts in record["tests"].values()))
+    """The results that lie here, in the order of the table's columns."""
+    found = {path.stem: path for path in sorted((HERE / "results").glob("*.json"))}
+    names = [*(name for name in ORDER if name in found), *(name for name in found if name not in ORDER)]
+    return [json.loads(found[name].read_text("utf-8")) for name in names]
 
 
 def with_table(readme: str, made: str) -> str:
