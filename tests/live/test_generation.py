@@ -40,6 +40,7 @@ def mask_of_middle(size: tuple[int, int] = (320, 192)) -> str:
     return encoded(Image.fromarray(mask))
 
 
+@pytest.mark.timeout(2400)  # hosts of the Forge family have forty samplers and more
 def test_every_sampler_of_the_host_makes_a_tiled_picture(client: Client) -> None:
     failed = {}
     for sampler in client.get("/sdapi/v1/samplers"):
