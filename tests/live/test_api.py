@@ -21,18 +21,17 @@ def test_one_object_with_named_keys_is_enough(client: Client) -> None:
     assert recorded(made.infotext)["settings"]["gamma"] == 0.015
 
 
-def settings_of_schema(client: Client) -> dict[str, Any]:
-    """All that an object can name but the preset, which stands for several and has no place of its own."""
+def positional(client: Client) -> dict[str, Any]:
+    """What the schema says of each setting that has a place in a list of values: a preset is chosen by name only."""
     properties: dict[str, Any] = client.get("/instantas/schema")["properties"]
-    assert properties.pop("preset")
-    return properties
+    return {name: setting for name, setting in properties.items() if name != "preset"}
 
 
 def test_positional_values_in_the_panels_order_mean_the_same(client: Client) -> None:
     info = next(i for i in client.get("/sdapi/v1/script-info") if i["name"] == "instantas" and not i["is_img2img"])
     labels = [arg["label"] for arg in info["args"]]
     values = [arg["value"] for arg in info["args"]]
-    schema = settings_of_schema(client)
+    schema = positional(client)
     assert labels[1:] == [setting["label"] for setting in schema.values()][1:]
     values[0], values[labels.index(schema["gamma"]["label"])] = True, 0.5
     assert same(client.txt2img(values), client.txt2img({"enabled": True, "gamma": 0.5}))
@@ -40,7 +39,7 @@ def test_positional_values_in_the_panels_order_mean_the_same(client: Client) -> 
 
 def test_the_host_cuts_off_positional_values_that_are_too_many(client: Client) -> None:
     """As docs/settings.md says: what no setting stands for is gone before the extension sees it."""
-    count = len(settings_of_schema(client))
+    count = len(positional(client))
     values: list[object] = [True, *[None] * (count - 1)]
     assert same(client.txt2img([*values, "one too many"]), client.txt2img(values))
 
