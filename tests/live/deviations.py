@@ -143,7 +143,6 @@ DEVIATIONS = (
         (
             "test_tiles_at_once_go_through_the_unet_in_one_batch",
             "test_each_picture_of_a_batch_keeps_its_own_main_prompt",
-            "test_a_negative_prompt_of_a_region_is_for_the_region_alone",
             "test_the_hires_pass_keeps_the_regions",
         ),
         "the first step is without CFG whatever the setting says: of two steps, half are, and prompts show too little",
