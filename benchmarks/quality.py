@@ -7,7 +7,7 @@ the prompt's (`crops`), Frechet distance of crops to drawn native pictures of th
 (`fid_w`; the model's own pictures are measured in the same way), all on prompts that name no thing, whose edges would
 drown the seams; and, on half as many prompts with a thing, how many are painted (`things`). `_ci` is half of a 95 %
 interval over pictures. `--sheets DIR` also writes a contact sheet for each canvas; `--full` adds Euler a and 50 steps
-for the variants that decide the defaults.
+for the variants that decide the defaults, `--few` 4, 6 and 8 steps.
 """
 
 import json
@@ -49,18 +49,22 @@ def _instantas(**settings: Any) -> Settings:
 VARIANTS: dict[str, Settings | None] = {
     "direct": None,
     "no bridging": _instantas(schedule="cyclic", gamma=0.0, fit="native"),
-    "golden elastic": _instantas(schedule="golden", edges="elastic"),
+    "default": _instantas(),
+    "golden elastic": _instantas(schedule="golden", edges="elastic", fit="fitted"),
     "golden elastic native": _instantas(schedule="golden", edges="elastic", fit="native"),
-    "golden elastic together": _instantas(schedule="golden", edges="elastic", movement="together"),
-    "golden clamp": _instantas(schedule="golden", edges="clamp"),
-    "golden ring": _instantas(schedule="golden", edges="ring"),
-    **{f"random {edges}": _instantas(schedule="random", edges=edges) for edges in ("elastic", "clamp", "ring")},
+    "golden elastic together": _instantas(schedule="golden", edges="elastic", fit="fitted", movement="together"),
+    "golden clamp": _instantas(schedule="golden", edges="clamp", fit="fitted"),
+    "golden ring": _instantas(schedule="golden", edges="ring", fit="fitted"),
+    **{
+        f"random {edges}": _instantas(schedule="random", edges=edges, fit="fitted")
+        for edges in ("elastic", "clamp", "ring")
+    },
     **{
         f"cyclic {gamma} ring": _instantas(schedule="cyclic", gamma=gamma, edges="ring", fit="native")
         for gamma in (0.015, 0.125, 0.25, 0.5, 1.0)
     },
     **{
-        f"cyclic {gamma} elastic": _instantas(schedule="cyclic", gamma=gamma, edges="elastic")
+        f"cyclic {gamma} elastic": _instantas(schedule="cyclic", gamma=gamma, edges="elastic", fit="fitted")
         for gamma in (0.015, 0.125, 0.25, 0.5)
     },
 }
@@ -68,8 +72,9 @@ VARIANTS: dict[str, Settings | None] = {
 
 "native" rows are the paper's method (and on a ring, its gamma of 1 stands still): tiles without context at the end.
 """
-DECIDING = ("direct", "no bridging", "cyclic 0.015 ring", "cyclic 0.25 elastic", "golden elastic")
-QUICK = ("direct", "no bridging", "golden elastic")
+DECIDING = ("direct", "no bridging", "cyclic 0.015 ring", "cyclic 0.25 elastic", "golden elastic", "default")
+QUICK = ("direct", "no bridging", "default")
+FEW = ("direct", "golden elastic", "default")
 
 
 @dataclass(frozen=True)
@@ -103,13 +108,15 @@ def scenes(count: int, bare: bool = False) -> list[Scene]:
     return chosen
 
 
-def trials(quick: bool, full: bool) -> list[Trial]:
+def trials(quick: bool, full: bool, few: bool = False) -> list[Trial]:
     """Return what is painted, the most telling first."""
     names = QUICK if quick else tuple(VARIANTS)
     rows = [Trial(name, canvas) for canvas in (["1024x256"] if quick else CANVASES) for name in names]
     if full:
         others = (("Euler a", 20), ("DDIM", 50), ("Euler a", 50))
         rows += [Trial(name, "1024x256", sampler, steps) for sampler, steps in others for name in DECIDING]
+    if few:
+        rows += [Trial(name, "1024x256", "DDIM", steps) for steps in (4, 6, 8) for name in FEW]
     return rows
 
 
@@ -255,6 +262,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--quick", action="store_true", help="three variants, few pictures: a few minutes on two cores")
     parser.add_argument("--full", action="store_true", help="also Euler a and 50 steps")
+    parser.add_argument("--few", action="store_true", help="also 4, 6 and 8 steps")
     parser.add_argument("--pictures", type=int, default=0, help="pictures per variant")
     parser.add_argument("--only", nargs="*", default=[""], help='trials whose label holds one of these ("DDIM 20")')
     parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
@@ -264,7 +272,11 @@ def main() -> None:
     keep_memory()
     native = native_figures(*_tools(), count)
     progress(f"256x256: {native}")
-    asked = [one for one in trials(options.quick, options.full) if any(part in one.label for part in options.only)]
+    asked = [
+        one
+        for one in trials(options.quick, options.full, options.few)
+        if any(part in one.label for part in options.only)
+    ]
     rows = rows_of(asked, count, options.workers, options.sheets)
     if options.json:
         print(json.dumps({"native": native, "rows": rows}))

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
-from lib_instantas.tiling import SMALLEST, Axis, Segment, Size, TilePlan, segments, tiles_of, with_context
+from lib_instantas.edges import EDGES, MovedAxis
+from lib_instantas.tiling import Axis, Size, TilePlan, segments, tiles_of
 
 VERTICAL, HORIZONTAL = 0, 1
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
-
-ELASTIC_REACH = 0.25
-"""How far an elastic line moves to either side of its place, as a share of the distance between lines."""
 
 Position = Callable[[int, int], float]
 """(number of moves, axis) -> where the grid stands, as a share of the distance between lines in [0, 1)."""
@@ -74,53 +72,6 @@ def moves_until(evaluation: int, movement: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class MovedAxis:
-    """One axis of the grid as it stands at an evaluation, `offset` latent pixels from where it began.
-
-    `shift` is that same offset where the canvas itself moves under the grid (ring), 0 where only the lines do.
-    `closed` says whether the axis is a ring, wherever it stands.
-    """
-
-    segments: tuple[Segment, ...]
-    offset: int = 0
-    shift: int = 0
-    closed: bool = False
-
-
-def ring(axis: Axis, position: float) -> MovedAxis:
-    """The canvas is closed on itself and the whole grid moves along it, as in the paper.
-
-    A ring has no border, so windows grow to both sides; a native grid's last tile is moved inwards all the same.
-    """
-    offset = round(position * axis.pitch)
-    return MovedAxis(segments(axis.cuts, axis.side, closed=axis.fitted), offset, shift=offset, closed=True)
-
-
-def clamp(axis: Axis, position: float) -> MovedAxis:
-    """Nothing wraps: the grid moves under the canvas, and one more tile fills what it leaves at the start."""
-    offset = round(position * axis.pitch)
-    inner = (cut + offset for cut in axis.cuts if 0 < cut + offset < axis.length)
-    return MovedAxis(segments((0, *inner, axis.length), axis.side), offset)
-
-
-def elastic(axis: Axis, position: float) -> MovedAxis:
-    """Nothing wraps and nothing is added: only the inner lines move, by a quarter of a tile to either side at most.
-
-    The border tiles take what is left. A native grid's last tile may be narrower than that travel: then the lines
-    stop one pixel before the border.
-    """
-    offset = round(((position + 0.5) % 1 - 0.5) * 2 * ELASTIC_REACH * axis.pitch)
-    offset = min(offset, axis.cuts[-1] - axis.cuts[-2] - 1)
-    inner = (cut + offset for cut in axis.cuts[1:-1])
-    smallest = math.ceil(SMALLEST * axis.side) if axis.fitted else axis.side
-    return MovedAxis(segments((0, *inner, axis.length), smallest), offset)
-
-
-EDGES: dict[str, Callable[[Axis, float], MovedAxis]] = {"elastic": elastic, "clamp": clamp, "ring": ring}
-"""What happens where the moved grid meets the border of the picture."""
-
-
-@dataclass(frozen=True)
 class Context:
     """From the evaluation `first` on, tiles see `pixels` latent pixels around what they keep.
 
@@ -157,8 +108,6 @@ class BridgedGrid:
     def plan(self, evaluation: int) -> TilePlan:
         """The tiles of one evaluation, counted from 0."""
         rows, columns = self._moved(evaluation)
-        if self.context.pixels and evaluation >= self.context.first:
-            rows, columns = (self._with_context(axis) for axis in (rows, columns))
         return TilePlan(
             self.canvas,
             tiles_of(rows.segments, columns.segments),
@@ -174,18 +123,14 @@ class BridgedGrid:
     def _moved(self, evaluation: int) -> tuple[MovedAxis, MovedAxis]:
         takes_turns = all(self._moves(which) for which in (VERTICAL, HORIZONTAL))
         vertical, horizontal = moves_until(evaluation, self.movement) if takes_turns else (evaluation, evaluation)
-        return self._moved_axis(VERTICAL, vertical), self._moved_axis(HORIZONTAL, horizontal)
-
-    def _with_context(self, axis: MovedAxis) -> MovedAxis:
-        length = axis.segments[-1].keep.stop
-        seen = (with_context(segment, length, self.context.pixels, axis.closed) for segment in axis.segments)
-        return replace(axis, segments=tuple(seen))
+        context = self.context.pixels if evaluation >= self.context.first else 0
+        return self._moved_axis(VERTICAL, vertical, context), self._moved_axis(HORIZONTAL, horizontal, context)
 
     def _moves(self, which: int) -> bool:
         return self.axes[which].count > 1 or self.wraps[which]
 
-    def _moved_axis(self, which: int, moves: int) -> MovedAxis:
+    def _moved_axis(self, which: int, moves: int, context: int) -> MovedAxis:
         axis = self.axes[which]
         if not self._moves(which):
             return MovedAxis(segments(axis.cuts, axis.side))
-        return EDGES[self.edges[which]](axis, self.position(moves, which))
+        return EDGES[self.edges[which]](axis, self.position(moves, which), context)

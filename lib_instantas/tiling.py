@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise, product
 from typing import TYPE_CHECKING
@@ -28,6 +28,12 @@ GRANULARITY = 8
 
 SMALLEST, LARGEST = 0.75, 1.25
 """Range of a fitted tile's side, as shares of the native side."""
+
+GROWTH = 8
+"""A uniform axis has windows of two lengths; the longer is one part in this many longer, and at least 8 pixels."""
+
+CONTEXT = 4
+"""Latent pixels that tiles see around what they keep when seams count: in a run's last evaluations."""
 
 NEAR_TIE = 0.02
 """Grids whose predicted costs differ by less than this share count as equally cheap."""
@@ -107,13 +113,14 @@ class TilePlan:
 class Axis:
     """One axis of a grid that has not moved: `cuts` from 0 to the canvas's length, and the tile's `side`.
 
-    `fitted` tiles share the axis equally and may be smaller than `side`; native ones are all of that side, and the
-    last one keeps what is left.
+    `fit` says how long windows are. Native ones are all of that side, and the last one keeps what is left; any others
+    share the axis equally. Fitted ones are as long as what they keep needs, uniform ones of `side` or `longer`, fixed
+    ones of `side`.
     """
 
     cuts: tuple[int, ...]
     side: int
-    fitted: bool = True
+    fit: str = "fitted"
 
     @property
     def length(self) -> int:
@@ -128,7 +135,13 @@ class Axis:
     @cached_property
     def pitch(self) -> float:
         """Distance between neighbouring cuts; one full travel of the grid."""
-        return self.length / self.count if self.fitted or self.count == 1 else float(self.side)
+        return float(self.side) if self.fit == "native" and self.count > 1 else self.length / self.count
+
+    @property
+    def longer(self) -> int:
+        """The other length of windows on a uniform axis; `side` on any other."""
+        growth = max(GRANULARITY, self.side // GROWTH // GRANULARITY * GRANULARITY)
+        return self.side + growth if self.fit == "uniform" else self.side
 
 
 def round_up(length: float, multiple: int = GRANULARITY) -> int:
@@ -183,8 +196,16 @@ def native_axis(length: int, native: int) -> Axis:
     """The paper's tiles: all of the native side; where the last sticks out, it is moved inwards (section 3.1)."""
     count = minimum_cover(length, native)
     if count == 1:
-        return Axis((0, length), round_up(length), fitted=False)
-    return Axis((*range(0, length, native), length), native, fitted=False)
+        return Axis((0, length), round_up(length), "native")
+    return Axis((*range(0, length, native), length), native, "native")
+
+
+def fixed_axis(length: int, side: int) -> Axis:
+    """Tiles of exactly this side: as many as leave each, beside its share of the axis, the pixels it sees around it."""
+    if length <= side:
+        return Axis((0, length), round_up(length), "fixed")
+    room = min(2 * CONTEXT, side // 4)
+    return Axis(even_cuts(length, math.ceil(length / (side - room))), side, "fixed")
 
 
 @dataclass(frozen=True)
@@ -227,8 +248,10 @@ def fitted_axes(canvas: Size, native: int, cost: CostModel | None = None) -> tup
 def axes(canvas: Size, native: int, fit: str) -> tuple[Axis, Axis]:
     """The grid's vertical and horizontal axis for a canvas, before any movement.
 
-    `fit` is "native" or "fitted". An axis that fits one tile is never tiled.
+    `fit` is "uniform", "fitted", "native" or "fixed". An axis that fits one tile is never tiled.
     """
-    if fit == "native":
-        return native_axis(canvas[0], native), native_axis(canvas[1], native)
-    return fitted_axes(canvas, native)
+    if fit in ("native", "fixed"):
+        axis = native_axis if fit == "native" else fixed_axis
+        return axis(canvas[0], native), axis(canvas[1], native)
+    rows, columns = fitted_axes(canvas, native)
+    return replace(rows, fit=fit), replace(columns, fit=fit)

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_instantas.bridging import cyclic, elastic, golden, moves_until, period, uniform_random
+from lib_instantas.bridging import cyclic, golden, moves_until, period, uniform_random
+from lib_instantas.edges import elastic
 from lib_instantas.methods import Request, make_method
-from lib_instantas.settings import parse_settings
-from lib_instantas.tiling import native_axis
+from lib_instantas.settings import EDGES, parse_settings
+from lib_instantas.tiling import TilePlan, native_axis
 
 
 def grid(canvas: tuple[int, int] = (64, 256), seed: int = 0, **settings: object):
@@ -52,9 +53,7 @@ def test_alternating_axes_share_the_moves(evaluation: int) -> None:
     assert 0 <= horizontal - vertical <= 1
 
 
-@given(
-    st.sampled_from(["ring", "clamp", "elastic"]), st.sampled_from(["cyclic", "golden", "random"]), st.integers(0, 99)
-)
+@given(st.sampled_from(EDGES), st.sampled_from(["cyclic", "golden", "random"]), st.integers(0, 99))
 def test_an_axis_with_a_single_tile_never_moves(edges: str, schedule: str, evaluation: int) -> None:
     method = grid(edges=edges, schedule=schedule)
     rows = {(tile.y.keep.start, tile.y.keep.stop) for tile in method.plan(evaluation).tiles}
@@ -63,14 +62,14 @@ def test_an_axis_with_a_single_tile_never_moves(edges: str, schedule: str, evalu
 
 
 @given(st.integers(0, 99))
-def test_only_a_ring_wraps(evaluation: int) -> None:
+def test_only_a_closed_axis_wraps(evaluation: int) -> None:
     assert grid((200, 300), edges="clamp").plan(evaluation).shift == (0, 0)
     assert grid((200, 300), edges="elastic").plan(evaluation).shift == (0, 0)
 
 
 @given(st.integers(0, 99), st.integers(65, 400))
 def test_elastic_and_ring_add_no_tile(evaluation: int, width: int) -> None:
-    for edges in ("elastic", "ring"):
+    for edges in ("elastic", "ring", "sway"):
         method = grid((64, width), edges=edges)
         assert len(method.plan(evaluation).tiles) == len(method.plan(0).tiles)
 
@@ -141,20 +140,49 @@ def test_random_places_come_from_the_seed_alone() -> None:
     assert [first.plan(s) for s in range(20)] != [other.plan(s) for s in range(20)]
 
 
-@pytest.mark.parametrize("edges", ["elastic", "clamp", "ring"])
-def test_the_last_evaluations_see_a_little_more_than_they_keep(edges: str) -> None:
-    method = make_method(Request((64, 256), 64, parse_settings({"edges": edges}), steps=20))
+@pytest.mark.parametrize("fit", ["uniform", "fitted"])
+@pytest.mark.parametrize("edges", EDGES)
+def test_the_last_evaluations_see_a_little_more_than_they_keep(edges: str, fit: str) -> None:
+    method = make_method(Request((64, 256), 64, parse_settings({"edges": edges, "fit": fit}), steps=20))
     for evaluation in (18, 19, 25):
         plan = method.plan(evaluation)
         for tile in plan.tiles:
             left, right = tile.x.keep.start - tile.x.window.start, tile.x.window.stop - tile.x.keep.stop
-            closed = edges == "ring"
+            closed = edges in ("ring", "sway")
             assert left >= 4 or (tile.x.keep.start == 0 and not closed)
             assert right >= 4 or (tile.x.keep.stop == 256 and not closed)
             assert len(tile.x.window) % 8 == 0
             assert len(tile.y.window) == 64
     before, after = (sum(len(tile.x.window) for tile in method.plan(s).tiles) for s in (17, 18))
     assert after > before
+
+
+def lines(plan: TilePlan) -> list[int]:
+    return sorted((tile.x.keep.start + plan.shift[1]) % plan.canvas[1] for tile in plan.tiles)
+
+
+@given(st.integers(0, 99), st.sampled_from(["uniform", "fitted", "fixed", "native"]))
+def test_swaying_lines_stay_within_a_quarter_of_a_tile_around_the_border_too(evaluation: int, fit: str) -> None:
+    method = grid(edges="sway", fit=fit)
+    plan, count = method.plan(evaluation), len(method.plan(0).tiles)
+    assert plan.closed == (False, True)
+    places = [round(i * 256 / count) for i in range(count)]
+    travelled = [min((line - place) % 256, (place - line) % 256) for line in lines(plan) for place in places]
+    assert sorted(travelled)[count - 1] <= 256 / count / 4 + 1
+
+
+def test_a_swaying_grid_goes_both_ways() -> None:
+    offsets = [grid(edges="sway").offset(evaluation)[1] for evaluation in range(20)]
+    assert min(offsets) < -8
+    assert max(offsets) > 8
+    assert offsets[0] == 0
+
+
+@pytest.mark.parametrize(("steps", "wider"), [(1, 1), (4, 4), (6, 6), (8, 8), (9, 2), (20, 2), (50, 5)])
+def test_every_evaluation_of_a_short_run_counts_as_one_of_the_last(steps: int, wider: int) -> None:
+    method = make_method(Request((64, 256), 64, parse_settings({}), steps=steps))
+    widths = [method.plan(evaluation).tiles[0].size[1] for evaluation in range(steps)]
+    assert widths == [64] * (steps - wider) + [72] * wider
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 20, 50])

@@ -77,7 +77,8 @@ def test_calls_of_one_evaluation_share_a_plan_and_the_next_moves_on() -> None:
         widths[-1].append(x.shape[-1])
         return x
 
-    denoiser = TiledDenoiser(model, method((16, 96), movement="together"), tile_batch=1)
+    moving = method((16, 96), movement="together", edges="elastic", fit="fitted")
+    denoiser = TiledDenoiser(model, moving, tile_batch=1)
     x = torch.zeros(1, 4, 16, 96)
     for _ in range(2):
         denoiser(x, torch.zeros(1))

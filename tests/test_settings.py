@@ -24,7 +24,7 @@ from lib_instantas.settings import Settings, SettingsError, allowed, names, opti
         ({"enabled": None}, "InstantAS: enabled must be true or false, got None"),
         ({"tile": 100}, "InstantAS: tile must be 0 (automatic) or a multiple of 64 up to 4096, got 100"),
         ({"tile_batch": 1.5}, "InstantAS: tile_batch must be a whole number between 0 and 64, got 1.5"),
-        ({"fit": "tight"}, "InstantAS: fit must be one of fitted, native, got 'tight'"),
+        ({"fit": "tight"}, "InstantAS: fit must be one of uniform, fitted, native, fixed, got 'tight'"),
         ({"width": 40000}, "InstantAS: width must be 0 (the page's own) or a whole number between 64 and 32768"),
         ({"height": 63}, "InstantAS: height must be 0 (the page's own) or a whole number between 64 and 32768, got 63"),
     ],
@@ -104,6 +104,8 @@ def test_an_old_infotext_is_read_as_it_was_meant() -> None:
     assert from_text('{"version": 1, "done": "", "settings": {"gamma": 0.1}}') == parse_settings({"gamma": 0.1})
     with_all = {"version": 1, "done": "", "settings": {**Settings().dict(), "schedule": "cyclic"}}
     assert from_text(json.dumps(with_all)).schedule == "cyclic"
+    before_few_shapes = from_text('{"version": 2, "done": "", "settings": {"gamma": 0.1}}')
+    assert before_few_shapes == parse_settings({"gamma": 0.1, "edges": "elastic", "fit": "fitted"})
 
 
 @given(valid_settings, st.text(), st.text())

@@ -14,6 +14,7 @@ from lib_instantas.methods import NAMES, Request, make_method
 from lib_instantas.settings import EDGE_PAIRS, EDGES, Settings, parse_settings
 from lib_instantas.tiling import CostModel, TilePlan, fitted_axes, minimum_cover, native_axis, segments
 
+FITS = ("uniform", "fitted", "native", "fixed")
 canvases = st.tuples(st.integers(8, 300), st.integers(8, 300))
 natives = st.sampled_from([32, 64, 96, 128])
 
@@ -28,7 +29,7 @@ def plans(draw: st.DrawFn) -> TilePlan:
             "schedule": draw(st.sampled_from(["golden", "cyclic", "random"])),
             "gamma": draw(st.sampled_from([0.0, 0.015, 0.125, 0.3, 0.5, 1.0])),
             "edges": draw(st.sampled_from([*EDGES, *EDGE_PAIRS])),
-            "fit": draw(st.sampled_from(["fitted", "native"])),
+            "fit": draw(st.sampled_from(FITS)),
             "movement": draw(st.sampled_from(["alternate", "together"])),
         }
     )
@@ -49,7 +50,7 @@ def test_no_pixel_of_an_exact_plan_is_kept_twice(plan: TilePlan) -> None:
         assert int(times_kept(plan).max()) == 1
 
 
-@given(canvases, natives, st.sampled_from(EDGES), st.sampled_from(["fitted", "native"]), st.integers(0, 60))
+@given(canvases, natives, st.sampled_from(EDGES), st.sampled_from(FITS), st.integers(0, 60))
 def test_every_grid_of_instantas_covers_the_canvas_once(
     canvas: tuple[int, int], native: int, edges: str, fit: str, evaluation: int
 ) -> None:
@@ -112,7 +113,7 @@ def test_a_native_last_tile_is_moved_inwards_and_its_doubled_part_dropped() -> N
 
 @pytest.mark.parametrize(
     ("fit", "tiles", "computed"),
-    [("native", 6, 24_576), ("fitted", 2, 11_520)],
+    [("native", 6, 24_576), ("fitted", 2, 11_520), ("uniform", 2, 11_520)],
 )
 def test_the_odd_size_of_the_design_costs_what_it_says(fit: str, tiles: int, computed: int) -> None:
     plan = make_method(Request((66, 152), 64, Settings(fit=fit))).plan(0)

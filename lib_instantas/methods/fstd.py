@@ -36,7 +36,7 @@ def displaced(axis: Axis, offset: int) -> tuple[Segment, ...]:
     A tile that sticks out at the other border is evaluated further in and keeps only its own place.
     """
     ends = (*axis.cuts[1:-1], max(axis.length, axis.cuts[-2] + axis.side))
-    smallest = math.ceil(SMALLEST * axis.side) if axis.fitted else axis.side
+    smallest = axis.side if axis.fit in ("native", "fixed") else math.ceil(SMALLEST * axis.side)
     places = (_within(start + offset, stop + offset, axis.length) for start, stop in zip(axis.cuts, ends, strict=False))
     return tuple(windowed(place, axis.length, smallest) for place in places if len(place) > 0)
 

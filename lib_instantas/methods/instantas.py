@@ -6,13 +6,13 @@ from lib_instantas.bridging import BridgedGrid, Context, Position, golden, halfw
 from lib_instantas.methods.direct import Direct
 from lib_instantas.methods.options import Batch, Bridging, Fit, TileSide, Wrap
 from lib_instantas.methods.registry import Method, Request, register
-from lib_instantas.tiling import Axis, axes, round_up
-
-CONTEXT = 4
-"""Latent pixels that the tiles of the last evaluations see around what they keep."""
+from lib_instantas.tiling import CONTEXT, Axis, axes, round_up
 
 LAST = 0.1
 """Share of the evaluations that count as the last ones."""
+
+FEW = 8
+"""Evaluations of a run that has none to spare for blending seams away (`python -m benchmarks.quality --few`)."""
 
 
 @register(
@@ -59,6 +59,15 @@ def _position(request: Request) -> Position:
 
 
 def _context(fit: str, evaluations: int) -> Context:
-    """What the last tenth of the evaluations sees, two of them if there are four; the paper's own tiles see no more."""
-    last = 0 if fit == "native" else min(max(2, round(LAST * evaluations)), evaluations // 2)
-    return Context(evaluations - last, CONTEXT if last else 0)
+    """What the last tenth of the evaluations sees, two of them at least; the paper's own tiles see no more than others.
+
+    In a run of few evaluations all of them count as the last; with "fitted" it is never more than half of them.
+    """
+    if fit == "native":
+        return Context(evaluations, 0)
+    last = max(2, round(LAST * evaluations))
+    if fit == "fitted":
+        last = min(last, evaluations // 2)
+    elif evaluations <= FEW:
+        last = evaluations
+    return Context(max(0, evaluations - last), CONTEXT if last else 0)

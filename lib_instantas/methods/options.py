@@ -7,7 +7,7 @@ from lib_instantas.options import Field, Options, validator
 from lib_instantas.style_reference import parse_reference
 from lib_instantas.tiling import LATENT_SCALE
 
-EDGES = ("elastic", "clamp", "ring")
+EDGES = ("elastic", "clamp", "ring", "sway")
 EDGE_PAIRS = tuple(f"{y}/{x}" for y in EDGES for x in EDGES if y != x)
 
 
@@ -70,12 +70,13 @@ class Bridging(Options):
         help="Where the grid moves: golden spreads its places evenly, cyclic moves on by γ (paper), random by seed.",
     )
     edges: str = Field(
-        "elastic",
+        "elastic/sway",
         label="Edges",
         choices=(*EDGES, *EDGE_PAIRS),
         idle_beside=lambda settings: "wrap both" if settings.wrap == "both" else None,
         help="At the picture's border: elastic moves the inner lines only, clamp adds tiles, ring wraps around "
-        "(paper). Two words set the vertical and the horizontal axis apart. An axis that wraps is a ring.",
+        "(paper), sway wraps around and goes to and fro. Two words set the vertical and the horizontal axis apart. An "
+        "axis that wraps is a ring.",
     )
     movement: str = Field(
         "alternate",
@@ -95,12 +96,13 @@ class Fit(Options):
     """How tiles share an axis."""
 
     fit: str = Field(
-        "fitted",
+        "uniform",
         label="Tile fit",
-        choices=("fitted", "native"),
-        help="fitted: tiles of 0.75 to 1.25 of the model's size that share the picture evenly; native: the paper's, "
-        "all of the model's size. Elastic edges stretch native tiles at the border by up to a quarter; clamp and ring "
-        "never do.",
+        choices=("uniform", "fitted", "native", "fixed"),
+        help="uniform: tiles of 0.75 to 1.25 of the model's size that share the picture evenly, few shapes of them; "
+        "fitted: the same, each as small as can be; native: the paper's, all of the model's size. Elastic edges "
+        "stretch native tiles at the border by up to a quarter; clamp and ring never do. fixed: one shape, the tile "
+        "size, for models compiled for it.",
     )
 
 
