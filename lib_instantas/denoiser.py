@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 AUTO_BATCH_PIXELS = 8 * 64 * 64
 """Rows x latent pixels that "auto" sends through the UNet at once on a GPU; more gave no speed."""
 
+AUTO_BATCH_PIXELS_CPU = 2 * 64 * 64
+"""The same on a CPU: a 512-pixel tile with guidance, four of Small World's (`python -m benchmarks.cost --batches`)."""
+
 
 @dataclass(frozen=True)
 class ModelCall:
@@ -112,7 +115,8 @@ class TiledDenoiser:
         return [chunk for size, tiles in by_size for chunk in _chunks(tuple(tiles), self._batch_size(size, x))]
 
     def _batch_size(self, size: Size, x: Tensor) -> int:
-        automatic = 1 if x.device.type == "cpu" else max(1, AUTO_BATCH_PIXELS // (x.shape[0] * size[0] * size[1]))
+        pixels = AUTO_BATCH_PIXELS_CPU if x.device.type == "cpu" else AUTO_BATCH_PIXELS
+        automatic = max(1, pixels // (x.shape[0] * size[0] * size[1]))
         return min(self.tile_batch or automatic, self._batch_limit or self.tile_batch or automatic)
 
     def _call_unless_out_of_memory(

@@ -189,3 +189,17 @@ def test_parts_around_a_call_know_its_tiles_and_are_left_again() -> None:
         [denoiser(x, torch.zeros(2)) for _ in range(5)]
     assert seen == [True] * 3
     assert open_parts == []
+
+
+@pytest.mark.parametrize(("rows", "side", "tiles"), [(2, 32, 4), (2, 64, 1), (1, 64, 2), (8, 64, 1)])
+def test_on_a_cpu_as_many_tiles_go_at_once_as_were_measured_to_be_quickest(rows: int, side: int, tiles: int) -> None:
+    seen = []
+
+    def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        seen.append(x.shape[0] // rows)
+        return x
+
+    canvas = (side, 8 * side)
+    moving = make_method(Request(canvas, side, parse_settings({})))
+    TiledDenoiser(model, moving)(torch.zeros(rows, 4, *canvas), torch.zeros(rows))
+    assert seen == [tiles] * (8 // tiles)
