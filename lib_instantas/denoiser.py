@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -185,5 +186,7 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     return value
 
 
-def _chunks(tiles: tuple[Tile, ...], size: int) -> list[tuple[Tile, ...]]:
+def _chunks(tiles: tuple[Tile, ...], limit: int) -> list[tuple[Tile, ...]]:
+    """The tiles in as few batches as the limit allows, as equal as can be: every other length is another shape."""
+    size = math.ceil(len(tiles) / math.ceil(len(tiles) / limit))
     return [tiles[i : i + size] for i in range(0, len(tiles), size)]

@@ -22,7 +22,7 @@ from lib_instantas.hosts.a1111.settings_page import parse_arguments
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.tiling import Segment, Span, Tile, TilePlan
 
-ON = {"enabled": True}
+ON = {"enabled": True, "fit": "fitted", "edges": "elastic"}
 
 
 def done(infotext: str) -> str:

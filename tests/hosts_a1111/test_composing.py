@@ -19,7 +19,7 @@ from lib_instantas.hosts.a1111.live_line import line_for
 from lib_instantas.hosts.a1111.settings_page import default_settings
 from lib_instantas.settings import SettingsError
 
-COMPOSE = {"enabled": True, "compose": True}
+COMPOSE = {"enabled": True, "compose": True, "tile_batch": 1, "fit": "fitted", "edges": "elastic"}  # one call a tile
 LATENT_NATIVE = 16
 
 
@@ -111,7 +111,7 @@ def test_strength_and_guidance_are_the_second_stages(make: Any, model: Any) -> N
 )
 def test_where_there_is_nothing_to_compose_it_says_so(make: Any, fields: dict[str, Any], words: str) -> None:
     with_it = process_images(make(COMPOSE, **fields))
-    without = process_images(make({"enabled": True}, **fields))
+    without = process_images(make({**COMPOSE, "compose": False}, **fields))
     assert words in with_it.infotexts[0]
     assert torch.equal(with_it.latents[0], without.latents[0])
 

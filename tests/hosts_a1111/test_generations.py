@@ -14,7 +14,7 @@ from modules.sd_samplers_cfg_denoiser import CFGDenoiser, Wrapper
 
 from lib_instantas.settings import SettingsError
 
-ON = {"enabled": True}
+ON = {"enabled": True, "tile_batch": 1, "fit": "fitted", "edges": "elastic"}  # calls are counted: one a tile
 TILES = "8 tiles of 128x128"  # 512x256 pixels are 64x32 latents: four by two tiles of 16x16
 LARGEST = 24  # 1.25 times 16, rounded up to a multiple of 8
 LARGEST_WITH_CONTEXT = 32  # 20 and 4 to each side, rounded up: in the last of three evaluations
@@ -73,7 +73,7 @@ def test_pictures_made_at_once_equal_single_pictures(
 
 def test_each_row_goes_to_the_tiles_of_its_own_picture(make: Any, model: Any) -> None:
     """Two prompts joined by AND for each of three pictures, whose random tiles stand in three places."""
-    process_images(make({"enabled": True, "schedule": "random"}, batch_size=3, conditions=2))
+    process_images(make({**ON, "schedule": "random"}, batch_size=3, conditions=2))
     assert {shape[0] for shape in model.inputs} == {3}  # two conditional rows and an unconditional one of a picture
     assert len(model.inputs) == 3 * 8 * 3
 
@@ -180,7 +180,7 @@ def test_pictures_have_their_own_size_to_the_pixel(make: Any, width: int, height
 
 def test_the_crop_is_central(make: Any) -> None:
     whole = process_images(make(ON, width=512, height=256)).images[0]
-    part = process_images(make({"enabled": True, "width": 506, "height": 250})).images[0]
+    part = process_images(make({**ON, "width": 506, "height": 250})).images[0]
     assert part.tobytes() == whole.crop((3, 3, 509, 253)).tobytes()
 
 
