@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lib_instantas.tiling import SMALLEST, Axis, Segment, Span, segments, windowed, with_context
+from lib_instantas.tiling import GRANULARITY, SMALLEST, Axis, Segment, Span, segments, windowed, with_context
 
 REACH = 0.25
 """How far the lines of elastic and swaying grids move to either side of their places, as a share of the distance
 between lines."""
+
+OF_ONE_OR_TWO_LENGTHS = ("uniform", "fixed")
+"""Fits whose windows all have the axis's side; uniform ones may have a longer one too."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,18 @@ def clamp(axis: Axis, position: float, context: int = 0) -> MovedAxis:
 def elastic(axis: Axis, position: float, context: int = 0) -> MovedAxis:
     """Nothing wraps and nothing is added: only the inner lines move, by a quarter of a tile to either side at most.
 
-    The border tiles take what is left, and the lines of uniform and fixed grids go no further than their windows
-    allow. A native grid's last tile may be narrower than that travel: then the lines stop one pixel before the border.
+    The border tiles take what is left. The longer windows of a uniform grid have room for that travel; the lines of a
+    fixed one go no further than its windows allow. A native grid's last tile may be narrower than that travel: then the
+    lines stop one pixel before the border.
     """
     reach = REACH * axis.pitch
-    if axis.fit in ("uniform", "fixed"):
-        reach = max(0, min(reach, axis.longer - context - math.ceil(axis.pitch)))
+    longer = _longer(axis, round(REACH * axis.side))
+    if axis.fit in OF_ONE_OR_TWO_LENGTHS:
+        reach = max(0, min(reach, longer - context - math.ceil(axis.pitch)))
     offset = min(_to_and_fro(position, reach), axis.cuts[-1] - axis.cuts[-2] - 1)
     inner = (cut + offset for cut in axis.cuts[1:-1])
     smallest = math.ceil(SMALLEST * axis.side) if axis.fit == "fitted" else axis.side
-    return MovedAxis(_segments(axis, (0, *inner, axis.length), context, smallest), offset)
+    return MovedAxis(_segments(axis, (0, *inner, axis.length), context, smallest, longer=longer), offset)
 
 
 def _to_and_fro(position: float, reach: float) -> int:
@@ -76,27 +81,37 @@ def _around(axis: Axis, offset: int, context: int) -> MovedAxis:
     return MovedAxis(seen, offset, shift=offset % axis.length, closed=True)
 
 
+def _longer(axis: Axis, spare: int = GRANULARITY) -> int:
+    """Length of a uniform grid's longer windows: `spare` latent pixels more, in steps of 8. Others have none."""
+    return axis.side + (max(GRANULARITY, spare // GRANULARITY * GRANULARITY) if axis.fit == "uniform" else 0)
+
+
 def _segments(
-    axis: Axis, cuts: tuple[int, ...], context: int, smallest: int | None = None, closed: bool = False
+    axis: Axis,
+    cuts: tuple[int, ...],
+    context: int,
+    smallest: int | None = None,
+    closed: bool = False,
+    longer: int | None = None,
 ) -> tuple[Segment, ...]:
     """The segments between cuts, with `context` pixels around what they keep; `smallest` is a window's least length."""
-    if axis.fit in ("uniform", "fixed"):
+    if axis.fit in OF_ONE_OR_TWO_LENGTHS:
         kept = [Span(a, b) for a, b in pairwise(cuts)]
         equal = max(map(len, kept)) if closed else 0
-        return tuple(_one_of_two(axis, keep, context, equal) for keep in kept)
+        return tuple(_one_of_two(axis, longer or _longer(axis), keep, context, equal) for keep in kept)
     seen = segments(cuts, smallest or axis.side, closed and axis.fit != "native")
     return tuple(with_context(segment, axis.length, context, closed) for segment in seen) if context else seen
 
 
-def _one_of_two(axis: Axis, keep: Span, context: int, equal: int) -> Segment:
-    """What is kept with a window of the axis's side, or of its longer one where context asks for it.
+def _one_of_two(axis: Axis, longer: int, keep: Span, context: int, equal: int) -> Segment:
+    """What is kept with a window of the axis's side, or of the longer one where context asks for it.
 
     A window at the border needs none beyond it; what it has to spare lies inwards. A closed axis has no border, and
     all its windows are those of the longest segment (`equal`, otherwise 0).
     """
     neighbours = 2 if equal else (keep.start > 0) + (keep.stop < axis.length)
     fits = (equal or len(keep)) + neighbours * context <= axis.side
-    return windowed(keep, axis.length, axis.side if fits else axis.longer, closed=equal > 0)
+    return windowed(keep, axis.length, axis.side if fits else longer, closed=equal > 0)
 
 
 EDGES: dict[str, Callable[[Axis, float, int], MovedAxis]] = {

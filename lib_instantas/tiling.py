@@ -29,9 +29,6 @@ GRANULARITY = 8
 SMALLEST, LARGEST = 0.75, 1.25
 """Range of a fitted tile's side, as shares of the native side."""
 
-GROWTH = 8
-"""A uniform axis has windows of two lengths; the longer is one part in this many longer, and at least 8 pixels."""
-
 CONTEXT = 4
 """Latent pixels that tiles see around what they keep when seams count: in a run's last evaluations."""
 
@@ -136,12 +133,6 @@ class Axis:
     def pitch(self) -> float:
         """Distance between neighbouring cuts; one full travel of the grid."""
         return float(self.side) if self.fit == "native" and self.count > 1 else self.length / self.count
-
-    @property
-    def longer(self) -> int:
-        """The other length of windows on a uniform axis; `side` on any other."""
-        growth = max(GRANULARITY, self.side // GROWTH // GRANULARITY * GRANULARITY)
-        return self.side + growth if self.fit == "uniform" else self.side
 
 
 def round_up(length: float, multiple: int = GRANULARITY) -> int:

@@ -35,7 +35,7 @@ def test_the_default_needs_few_shapes_and_calls(size: str, model: str) -> None:
     figures = figures_of(size, NATIVE[model], {})
     assert figures["shapes"] <= 4
     assert figures["calls"] <= 2
-    assert figures["computed"] <= (1.02 if rows == 1 else 1.05 if min(rows, columns) >= 4 else 1.08)
+    assert figures["computed"] <= (1.02 if rows == 1 else 1.09 if min(rows, columns) >= 4 else 1.13)
 
 
 @given(st.tuples(st.integers(64, 400), st.integers(64, 400)), st.sampled_from([32, 64, 96, 128]), st.integers(1, 60))
