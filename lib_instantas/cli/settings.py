@@ -1,12 +1,14 @@
-"""`settings`: every option with its default, what it allows and which methods read it, as the docs' Markdown table."""
+"""`settings`: every option with its default, what it allows and which methods read it; and the presets."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lib_instantas.agreement import readers
 from lib_instantas.methods import NAMES
+from lib_instantas.presets import PRESETS
 from lib_instantas.settings import allowed, names, option
 
 
@@ -17,8 +19,10 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the table."""
+    """Print the tables."""
     print(settings_table())
+    print()
+    print(presets_table())
 
 
 def settings_table() -> str:
@@ -28,6 +32,19 @@ def settings_table() -> str:
         field = option(name)
         about = field.field_info.extra["help"]
         rows.append((f"`{name}`", f"`{_json(field.default)}`", allowed(name), _methods(name), about))
+    return _table(rows)
+
+
+def presets_table() -> str:
+    """A Markdown table with one row per preset: what it is for, and what it changes of the defaults."""
+    rows = [("Preset", "For", "Sets"), ("---",) * 3]
+    for name, preset in PRESETS.items():
+        changes = ", ".join(f"`{setting}` {_json(value)}" for setting, value in preset.changes.items())
+        rows.append((name, preset.about, changes or "the defaults"))
+    return _table(rows)
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
