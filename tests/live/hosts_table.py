@@ -37,6 +37,7 @@ FEATURES = {
         "test_generation::test_tiles_at_once*",
         "test_generation::test_live_previews*",
     ),
+    "The extension's own defaults": ("test_live_defaults::*",),
     "SD 1.x, SD 2.x, SDXL": ("test_generation::test_every_model_shape*",),
     "img2img and inpainting": ("test_generation::*img2img*", "test_generation::*inpainting*"),
     "Hires fix": ("test_generation::*hires*",),

@@ -43,9 +43,13 @@ CONFIG = {
     "return_mask": False,
     "return_mask_composite": False,
     "sd_text_encoder": "None",
+    "instantas_fit": "fitted",
+    "instantas_edges": "elastic",
+    "instantas_tile_batch": 1,
 }
 """Settings of the host: live previews without a network that would have to be fetched, and all that a request
-overrides: the host gives back its value after a request only to settings that its file names."""
+overrides: the host gives back its value after a request only to settings that its file names. Tiles one by one, of
+equal size at rest, are easy to count; test_live_defaults.py is about the extension's own defaults."""
 
 FULL_PRECISION = ("--no-half", "--precision", "full")
 """What the host computes in unless a test is about something else."""
