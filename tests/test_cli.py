@@ -35,8 +35,10 @@ def test_plan_says_what_the_paper_says_of_2048x512(capsys: pytest.CaptureFixture
 
 def test_plan_fits_tiles_to_an_odd_size(capsys: pytest.CaptureFixture[str]) -> None:
     found = plan(capsys, "1209x523", "--steps", "1")
-    assert (found["canvas"], found["tiles_per_step"], found["tile"]) == ([66, 152], 2, [72, 80])
-    assert found["computed_ratio"] == pytest.approx(11_520 / 10_032)
+    assert (found["canvas"], found["tiles_per_step"], found["tile"]) == ([66, 152], 2, [72, 88])
+    assert found["computed_ratio"] == pytest.approx(2 * 72 * 88 / 10_032)
+    least = plan(capsys, "1209x523", "--steps", "1", "--fit", "fitted", "--edges", "elastic")
+    assert (least["tile"], least["computed_ratio"]) == ([72, 80], pytest.approx(2 * 72 * 80 / 10_032))
     assert plan(capsys, "1209x523", "--steps", "1", "--fit", "native")["tiles_per_step"] == 6
 
 
