@@ -44,7 +44,7 @@ def test_its_middle_strip_fades_from_the_left_tile_to_the_right_one() -> None:
 
     x = torch.zeros(1, 4, 24, 56)
     x[..., 24] = 1  # where the right tile begins
-    row = TiledDenoiser(model, method((24, 56)))(x, torch.zeros(1))[0, 0, 0]
+    row = TiledDenoiser(model, method((24, 56)), tile_batch=1)(x, torch.zeros(1))[0, 0, 0]
     assert (row[:24] == 0).all()
     assert (row[32:] == 1).all()
     assert (row[24:32].diff() > 0).all()

@@ -33,7 +33,8 @@ def generator(generators: dict[str, Generator]) -> Generator:
 
 
 def job(size: tuple[int, int] = (128, 384), sampler: str = "DDIM", steps: int = 4, **settings: Any) -> Job:
-    values = {"enabled": True, "compose": True, **settings}
+    counted = {"fit": "fitted", "edges": "elastic", "tile_batch": 1}  # tiles of one size, one by one
+    values = {"enabled": True, "compose": True, **counted, **settings}
     return Job("a fox", size, parse_settings(values), seed=3, steps=steps, sampler=sampler, guidance=5.0)
 
 
