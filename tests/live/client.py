@@ -17,6 +17,8 @@ from PIL import Image
 TIMEOUT = 300
 SMALL = {"prompt": "a red (cat:1.2)", "negative_prompt": "blur", "steps": 2, "width": 320, "height": 192, "seed": 5}
 """A picture of six tiles for a model that knows 128x128."""
+DEFAULT_TILES = {"fit": "uniform", "edges": "elastic/sway", "tile_batch": 0}
+"""The extension's own defaults, where webui.CONFIG has others: for methods that have no use for them."""
 CHECKPOINT = {"sd_model_checkpoint": "sd1.safetensors"}
 
 

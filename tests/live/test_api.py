@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from client import SMALL, Client, Made, RefusedError, same
+from client import DEFAULT_TILES, SMALL, Client, Made, RefusedError, same
 from infotexts import done, recorded
 from PIL import Image, PngImagePlugin
 from webui import WebUI
@@ -141,7 +141,7 @@ def test_a_picture_that_fits_one_tile_says_so_and_is_the_hosts_own(client: Clien
 
 
 def test_direct_is_the_hosts_own_picture(client: Client) -> None:
-    made = client.txt2img({"enabled": True, "method": "direct"})
+    made = client.txt2img({"enabled": True, "method": "direct", **DEFAULT_TILES})
     assert done(made) == "1 tile of 320x192, 2 UNet evaluations"
     assert same(made, client.txt2img())
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from client import Client, RefusedError, difference, same
+from client import DEFAULT_TILES, Client, RefusedError, difference, same
 from infotexts import done, recorded
 
-FAR = {"enabled": True, "method": "ScaleCrafter"}
-DIRECT = {"enabled": True, "method": "direct"}
+FAR = {"enabled": True, "method": "ScaleCrafter", **DEFAULT_TILES}
+DIRECT = {"enabled": True, "method": "direct", **DEFAULT_TILES}
 LARGE: dict[str, Any] = {"width": 256, "height": 256, "steps": 5, "sampler_name": "Euler a"}
 """Twice what the model of the tests knows."""
 
