@@ -9,9 +9,10 @@ NATIVE, STEPS = 64, 20
 
 def shown(surface, step):
     """The rectangles (y, x, height, width) that the page draws at a step counted from 0, in latent pixels."""
-    return surface.page.evaluate(
+    rectangles = surface.page.evaluate(
         "step => instantasEditor.grid.at(instantasEditor.app.stage.plan, step).rectangles", step
     )
+    return sorted(rectangles)
 
 
 def drawn(surface):
@@ -21,10 +22,19 @@ def drawn(surface):
 
 
 def planned(width, height, step, **settings):
-    """The same, from the engine itself; for grids that do not wrap."""
+    """The same, from the engine itself."""
     request = Request((height // 8, width // 8), NATIVE, parse_settings(settings), 0, STEPS)
-    tiles = make_method(request).plan(step).tiles
-    return [[t.y.keep.start, t.x.keep.start, len(t.y.keep), len(t.x.keep)] for t in tiles]
+    plan = make_method(request).plan(step)
+    rows = [pieces(tile.y.keep, plan.shift[0], plan.canvas[0]) for tile in plan.tiles]
+    columns = [pieces(tile.x.keep, plan.shift[1], plan.canvas[1]) for tile in plan.tiles]
+    return sorted([y, x, h, w] for row, column in zip(rows, columns, strict=True) for y, h in row for x, w in column)
+
+
+def pieces(span, shift, length):
+    """Where what a tile keeps begins on the picture, and how long it is: two pieces where it goes around a ring."""
+    start = (span.start + shift) % length
+    beyond = max(0, start + len(span) - length)
+    return [(start, len(span) - beyond)] + ([(0, beyond)] if beyond else [])
 
 
 def move_step_to(surface, step):
