@@ -84,7 +84,7 @@ def test_tiles_at_once_go_through_the_unet_in_one_batch(client: Client) -> None:
     client.post("/test/begin")
     together = client.txt2img({"enabled": True, "tile_batch": 4})
     rows = [size[0] for size in client.get("/test/seen")]
-    assert rows == [8, 4, 8, 4]  # a conditional and an unconditional row for each of four and of two tiles
+    assert rows == [6, 6, 6, 6]  # six tiles in as few equal batches as can be, a row with and one without the prompt
     assert difference(one_by_one.images[0], together.images[0]) < ROUNDING
 
 
