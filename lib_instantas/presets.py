@@ -66,8 +66,13 @@ def preset_values(changes: Values) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in PRESET_NAMES}
 
 
+def changes_by_name(own: Mapping[str, Values] | None = None) -> dict[str, Values]:
+    """In which settings each preset differs from the defaults: those that are built in, then the user's `own`."""
+    return {**{name: preset.changes for name, preset in PRESETS.items()}, **(own or {})}
+
+
 def expanded(values: Values, own: Mapping[str, Values] | None = None) -> dict[str, Any]:
-    """Values with the preset that they name replaced by its settings; what they say themselves goes before it.
+    """Values with the preset that they name replaced by its settings, which what they say themselves overrides.
 
     `own` are the user's, by name: the settings in which each differs from the defaults. Raises SettingsError for a name
     that there is not.
@@ -75,7 +80,7 @@ def expanded(values: Values, own: Mapping[str, Values] | None = None) -> dict[st
     rest = {name: value for name, value in values.items() if name != KEY}
     if KEY not in values:
         return rest
-    known = {**{name: preset.changes for name, preset in PRESETS.items()}, **(own or {})}
+    known = changes_by_name(own)
     name = values[KEY]
     if not isinstance(name, str) or name not in known:
         raise SettingsError(f"{KEY} must be one of {', '.join(known)}, got {repr(name)[:80]}")

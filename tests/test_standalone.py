@@ -11,6 +11,7 @@ import torch
 from half_precision import half_precision
 from PIL import Image
 from tiny_pipelines import PIPELINES, sd_pipeline
+from vae_models import out_of_memory_beyond
 
 from lib_instantas.cli import generate as command
 from lib_instantas.cli.main import main
@@ -80,18 +81,12 @@ def test_auto_takes_tiles_where_memory_is_short(generator: Generator, monkeypatc
 def test_a_picture_that_does_not_fit_after_all_is_decoded_again_in_tiles(tmp_path: Path) -> None:
     generator = Generator(sd_pipeline(tmp_path))
     plain = generator(job())
-    forward = generator.pipeline.vae.decoder.forward
-
-    def too_large(z: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
-        if z.shape[-1] > 8:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-        return forward(z, *rest, **named)
-
-    generator.pipeline.vae.decoder.forward = too_large
+    decoder = generator.pipeline.vae.decoder
+    too_large = decoder.forward = out_of_memory_beyond(8, decoder.forward)
     again = generator(job())
     assert (values(again) - values(plain)).abs().max() <= 1
     assert "VAE in tiles (exact), 1 picture done again in tiles when out of memory" in said(again)
-    assert generator.pipeline.vae.decoder.forward is too_large
+    assert decoder.forward is too_large
 
 
 def test_a_picture_can_be_stopped_between_tiles_of_the_autoencoder(generator: Generator) -> None:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from test_standalone import said, values
 from tiny_pipelines import PIPELINES, sd_pipeline
+from vae_models import out_of_memory_beyond
 
 from lib_instantas.hosts import diffusers_vae
 from lib_instantas.hosts.enlarging import UPSCALERS, enlarged_latents, enlarged_picture
@@ -158,18 +159,12 @@ def test_pictures_are_encoded_and_decoded_in_tiles(generators: dict[str, Generat
 def test_a_picture_that_cannot_be_encoded_as_a_whole_is_encoded_in_tiles(tmp_path: Path) -> None:
     generator = Generator(sd_pipeline(tmp_path))
     plain = generator(job())
-    forward = generator.pipeline.vae.encoder.forward
-
-    def too_large(x: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
-        if x.shape[-1] > 64:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-        return forward(x, *rest, **named)
-
-    generator.pipeline.vae.encoder.forward = too_large
+    encoder = generator.pipeline.vae.encoder
+    too_large = encoder.forward = out_of_memory_beyond(64, encoder.forward)
     again = generator(job())
     assert (values(again) - values(plain)).abs().max() <= 2
     assert "VAE in tiles (exact), 1 picture done again in tiles when out of memory" in said(again)
-    assert generator.pipeline.vae.encoder.forward is too_large
+    assert encoder.forward is too_large
 
 
 def test_it_can_be_stopped_in_either_stage_and_leaves_nothing(generator: Generator) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
@@ -160,3 +163,14 @@ class LdmEncoder(LdmCoder):
             if i != len(self.down) - 1:
                 h = level.downsample(h)
         return self.conv_out(F.silu(self.norm_out(self.middle(h))))
+
+
+def out_of_memory_beyond(width: int, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The `forward` of an encoder or decoder on a card without memory for maps wider than this."""
+
+    def limited(x: Tensor, *rest: Any, **named: Any) -> Tensor:
+        if x.shape[-1] > width:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return forward(x, *rest, **named)
+
+    return limited

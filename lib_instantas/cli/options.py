@@ -18,7 +18,7 @@ ALSO = {"compose_lora": ("--ratio-lora",)}
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Give a command one option per setting."""
     group = parser.add_argument_group("settings")
-    named = f"{', '.join(PRESETS)}: all settings for a kind of picture; single ones go before it"
+    named = f"{', '.join(PRESETS)}: all settings for a kind of picture; single ones override it"
     group.add_argument(f"--{KEY}", default=argparse.SUPPRESS, metavar="NAME", help=named.replace("%", "%%"))
     for name in names():
         if name in LEFT_TO_THE_COMMAND:

@@ -12,7 +12,16 @@ import gradio as gr
 from modules import paths
 
 from lib_instantas.editor.presets import PresetError, PresetStore
-from lib_instantas.presets import KEY, PRESET_NAMES, PRESETS, Values, differences, expanded, preset_values
+from lib_instantas.presets import (
+    KEY,
+    PRESET_NAMES,
+    PRESETS,
+    Values,
+    changes_by_name,
+    differences,
+    expanded,
+    preset_values,
+)
 from lib_instantas.settings import Settings, SettingsError, names, option, parse_settings
 
 logger = logging.getLogger(__name__)
@@ -89,7 +98,7 @@ class PresetRow:
 
 def note_for(chosen: str | None, values: Sequence[Any]) -> str:
     """What the chosen preset is for, and what of it has been changed; empty while a value is wrong."""
-    changes = {**{name: preset.changes for name, preset in PRESETS.items()}, **own_presets()}.get(chosen or "")
+    changes = changes_by_name(None if chosen in PRESETS else own_presets()).get(chosen or "")
     if changes is None:
         return ""
     try:
