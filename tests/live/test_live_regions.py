@@ -147,7 +147,7 @@ def test_sdxl_takes_its_pooled_conditioning_from_the_main_prompt(client: Client)
     regional = client.txt2img(on(region, tile=128), **fields)
     main = client.txt2img({"enabled": True, "tile": 128}, **fields)
     assert gap(regional, main) > 0.1, "other tokens"
-    assert gap(regional, dogs) > gap(regional, main) / 10, "but the same vector"
+    assert gap(regional, dogs) > gap(regional, main) / 50, "but the same vector, with which nothing lies between"
 
 
 @pytest.mark.parametrize(
