@@ -27,6 +27,16 @@ class Run:
     sampler: str = "DDIM"
     steps: int = 20
 
+    @property
+    def per_step(self) -> int:
+        """How often the sampler asks the model in each step but the last."""
+        return 2 if self.sampler == "Heun" else 1
+
+    @property
+    def evaluations(self) -> int:
+        """How often it asks in all."""
+        return self.per_step * (self.steps - 1) + 1
+
 
 @torch.no_grad()
 def paint(model: Model, captions: Sequence[str], run: Run, seed: int, batch: int = 4) -> Tensor:
@@ -39,7 +49,8 @@ def _paint(model: Model, captions: Sequence[str], run: Run, seed: int) -> Tensor
     device = next(model.painter.parameters()).device
     canvas = (run.size[0] // 8, run.size[1] // 8)
     noise = torch.cat([_noise(seed + i, canvas) for i in range(len(captions))]).to(device)
-    sample = euler_a if run.sampler == "Euler a" else ddim
+    samplers: dict[str, Callable[[Predict, Tensor, int], Tensor]] = {"DDIM": ddim, "Euler a": euler_a, "Heun": heun}
+    sample = samplers[run.sampler]
     latents = sample(_predictor(model, captions, run, canvas, seed), noise, run.steps)
     with torch.autocast(device.type, torch.bfloat16):
         pictures = torch.cat([model.autoencoder.decode(z[None] / SCALE).float() for z in latents])
@@ -61,7 +72,7 @@ def _predictor(model: Model, captions: Sequence[str], run: Run, canvas: tuple[in
 
     tiled = None
     if run.settings is not None:
-        method = make_method(Request(canvas, NATIVE, run.settings, seed, run.steps))
+        method = make_method(Request(canvas, NATIVE, run.settings, seed, run.evaluations, run.per_step))
         tiled = TiledDenoiser(evaluate, method, tile_batch=64)
 
     def predict(x: Tensor, times: Tensor) -> Tensor:
@@ -74,12 +85,16 @@ def _predictor(model: Model, captions: Sequence[str], run: Run, canvas: tuple[in
     return predict
 
 
+def sigmas_of(steps: int, like: Tensor) -> Tensor:
+    """Return the noise levels of a run, and 0 at its end."""
+    alphas = alphas_cumprod().to(like.device, like.dtype)[times_of(steps)]
+    return torch.cat([((1 - alphas) / alphas).sqrt(), alphas.new_zeros(1)])
+
+
 @torch.no_grad()
 def euler_a(predict: Predict, noise: Tensor, steps: int) -> Tensor:
     """Return the latents that Euler's ancestral sampler makes of noise (Karras et al. 2022; eta 1)."""
-    alphas = alphas_cumprod().to(noise.device, noise.dtype)
-    times = times_of(steps)
-    sigmas = torch.cat([((1 - alphas[times]) / alphas[times]).sqrt(), alphas.new_zeros(1)])
+    times, sigmas = times_of(steps), sigmas_of(steps, noise)
     generator = torch.Generator().manual_seed(int(noise.abs().sum() * 1000))
     x = noise * (1 + sigmas[0] ** 2).sqrt()
     for index, time in enumerate(times.tolist()):
@@ -88,4 +103,23 @@ def euler_a(predict: Predict, noise: Tensor, steps: int) -> Tensor:
         fresh = (after**2 * (sigma**2 - after**2) / sigma**2).sqrt()
         x = x + direction * ((after**2 - fresh**2).sqrt() - sigma)
         x = x + fresh * torch.randn(x.shape, generator=generator).to(x)
+    return x
+
+
+@torch.no_grad()
+def heun(predict: Predict, noise: Tensor, steps: int) -> Tensor:
+    """Return the latents that Heun's method makes of noise (Karras et al. 2022, algorithm 1 without its churn).
+
+    It asks twice in every step but the last: at the step's beginning and at its end.
+    """
+    times, sigmas = times_of(steps), sigmas_of(steps, noise)
+    x = noise * (1 + sigmas[0] ** 2).sqrt()
+
+    def direction(x: Tensor, index: int) -> Tensor:
+        return predict(x / (1 + sigmas[index] ** 2).sqrt(), torch.full((len(x),), int(times[index]), device=x.device))
+
+    for index in range(steps):
+        begin, width = direction(x, index), sigmas[index + 1] - sigmas[index]
+        end = direction(x + begin * width, index + 1) if index + 1 < steps else begin
+        x = x + (begin + end) / 2 * width
     return x

@@ -7,7 +7,8 @@ the prompt's (`crops`), Frechet distance of crops to drawn native pictures of th
 (`fid_w`; the model's own pictures are measured in the same way), all on prompts that name no thing, whose edges would
 drown the seams; and, on half as many prompts with a thing, how many are painted (`things`). `_ci` is half of a 95 %
 interval over pictures. `--sheets DIR` also writes a contact sheet for each canvas; `--full` adds Euler a and 50 steps
-for the variants that decide the defaults, `--few` 4, 6 and 8 steps.
+for the variants that decide the defaults, `--few` 4, 6 and 8 steps, `--held` Heun's method, which asks twice in a step,
+with a grid that moves each time and with one that is held within a step.
 """
 
 import json
@@ -29,6 +30,7 @@ from benchmarks.measures import CELL, bootstrap, colour_drift, frechet, interval
 from benchmarks.painting import Run, paint
 from benchmarks.report import arguments, progress
 from lib_instantas.methods import Request, make_method
+from lib_instantas.presets import PRESETS
 from lib_instantas.settings import Settings
 from lib_instantas.tiling import TilePlan
 from small_world import CHECKPOINT
@@ -67,6 +69,9 @@ VARIANTS: dict[str, Settings | None] = {
         f"cyclic {gamma} elastic": _instantas(schedule="cyclic", gamma=gamma, edges="elastic", fit="fitted")
         for gamma in (0.015, 0.125, 0.25, 0.5)
     },
+    "default, held": _instantas(hold=True),
+    "as in the paper, not held": Settings(enabled=True, **{**PRESETS["As in the paper"].values, "hold": False}),
+    "as in the paper": Settings(enabled=True, **PRESETS["As in the paper"].values),
 }
 """Settings by name, the most telling first; None is the whole canvas at once.
 
@@ -75,6 +80,7 @@ VARIANTS: dict[str, Settings | None] = {
 DECIDING = ("direct", "no bridging", "cyclic 0.015 ring", "cyclic 0.25 elastic", "golden elastic", "default")
 QUICK = ("direct", "no bridging", "default")
 FEW = ("direct", "golden elastic", "default")
+HELD = ("direct", "default", "default, held", "as in the paper, not held", "as in the paper")
 
 
 @dataclass(frozen=True)
@@ -108,15 +114,17 @@ def scenes(count: int, bare: bool = False) -> list[Scene]:
     return chosen
 
 
-def trials(quick: bool, full: bool, few: bool = False) -> list[Trial]:
+def trials(quick: bool, full: bool, few: bool = False, held: bool = False) -> list[Trial]:
     """Return what is painted, the most telling first."""
-    names = QUICK if quick else tuple(VARIANTS)
+    names = QUICK if quick else tuple(name for name in VARIANTS if name not in HELD[2:])
     rows = [Trial(name, canvas) for canvas in (["1024x256"] if quick else CANVASES) for name in names]
     if full:
         others = (("Euler a", 20), ("DDIM", 50), ("Euler a", 50))
         rows += [Trial(name, "1024x256", sampler, steps) for sampler, steps in others for name in DECIDING]
     if few:
         rows += [Trial(name, "1024x256", "DDIM", steps) for steps in (4, 6, 8) for name in FEW]
+    if held:
+        rows += [Trial(name, canvas, "Heun", 10) for canvas in CANVASES for name in HELD]
     return rows
 
 
@@ -180,8 +188,10 @@ def last_seam(pictures: Tensor, run: Run) -> dict[str, float]:
     """
     canvas = (run.size[0] // CELL, run.size[1] // CELL)
     settings = run.settings or _instantas()
-    method = make_method(Request(canvas, NATIVE // CELL, settings, 1, run.steps))
-    places = {_lines(method.plan(evaluation)) for evaluation in range(run.steps - run.steps // 4, run.steps)}
+    method = make_method(Request(canvas, NATIVE // CELL, settings, 1, run.evaluations, run.per_step))
+    places = {
+        _lines(method.plan(evaluation)) for evaluation in range(run.evaluations - run.evaluations // 4, run.evaluations)
+    }
 
     def worst(rows: Tensor) -> float:
         return max(seam(pictures[rows], lines).mean for lines in places if lines)
@@ -263,6 +273,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three variants, few pictures: a few minutes on two cores")
     parser.add_argument("--full", action="store_true", help="also Euler a and 50 steps")
     parser.add_argument("--few", action="store_true", help="also 4, 6 and 8 steps")
+    parser.add_argument("--held", action="store_true", help="also Heun, with tiles held within a step and not")
     parser.add_argument("--pictures", type=int, default=0, help="pictures per variant")
     parser.add_argument("--only", nargs="*", default=[""], help='trials whose label holds one of these ("DDIM 20")')
     parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
@@ -274,7 +285,7 @@ def main() -> None:
     progress(f"256x256: {native}")
     asked = [
         one
-        for one in trials(options.quick, options.full, options.few)
+        for one in trials(options.quick, options.full, options.few, options.held)
         if any(part in one.label for part in options.only)
     ]
     rows = rows_of(asked, count, options.workers, options.sheets)

@@ -59,16 +59,16 @@ def make_position(schedule: str, gamma: float, seed: int) -> Position:
     return schedules[schedule]
 
 
-def moves_until(evaluation: int, movement: str) -> tuple[int, int]:
-    """How often (vertical, horizontal) have moved when an evaluation begins.
+def moves_until(moves: int, movement: str) -> tuple[int, int]:
+    """How often (vertical, horizontal) have moved after so many moves of the grid.
 
-    "alternate" moves the horizontal axis in one evaluation and the vertical one in the next (section 3.2);
-    "together" moves both at each. This is for two axes that move: one alone moves at every evaluation, because the
-    seam is weaker the more often the grid is elsewhere.
+    "alternate" moves the horizontal axis first and the vertical one next (section 3.2); "together" moves both each
+    time. This is for two axes that move: one alone moves every time, because the seam is weaker the more often the
+    grid is elsewhere, and because the periods of the paper's figure 7 are those of one row.
     """
     if movement == "together":
-        return evaluation, evaluation
-    return evaluation // 2, (evaluation + 1) // 2
+        return moves, moves
+    return moves // 2, (moves + 1) // 2
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class BridgedGrid:
 
     `edges` names one of EDGES for the (vertical, horizontal) axis; `wraps` says which axis the picture itself is
     closed on, so that even a single tile has to move there. Any other axis that holds one tile never moves.
-    `context` is what the tiles of the last evaluations see around what they keep.
+    `context` is what the tiles of the last evaluations see around what they keep. The grid stands still for `hold`
+    evaluations at a time.
     """
 
     axes: tuple[Axis, Axis]
@@ -99,6 +100,7 @@ class BridgedGrid:
     movement: str = "alternate"
     wraps: tuple[bool, bool] = (False, False)
     context: Context = Context(0, 0)
+    hold: int = 1
 
     @property
     def canvas(self) -> Size:
@@ -122,7 +124,8 @@ class BridgedGrid:
 
     def _moved(self, evaluation: int) -> tuple[MovedAxis, MovedAxis]:
         takes_turns = all(self._moves(which) for which in (VERTICAL, HORIZONTAL))
-        vertical, horizontal = moves_until(evaluation, self.movement) if takes_turns else (evaluation, evaluation)
+        moves = evaluation // self.hold
+        vertical, horizontal = moves_until(moves, self.movement) if takes_turns else (moves, moves)
         context = self.context.pixels if evaluation >= self.context.first else 0
         return self._moved_axis(VERTICAL, vertical, context), self._moved_axis(HORIZONTAL, horizontal, context)
 

@@ -41,7 +41,7 @@ DEFAULTS: dict[int, dict[str, Any]] = {
         "compose_lora": "",
     },
 }
-DEFAULTS[3] = {**DEFAULTS[2], "edges": "elastic/sway", "fit": "uniform"}
+DEFAULTS[3] = {**DEFAULTS[2], "edges": "elastic/sway", "fit": "uniform", "hold": False}
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
 so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid."""
 

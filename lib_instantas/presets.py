@@ -52,7 +52,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "As in the paper": Preset(
         "InstantAS as published: tiles of the model's own size on a ring, which move by a small step.",
-        {"edges": "ring", "schedule": "cyclic", "gamma": 0.015, "fit": "native"},
+        {"edges": "ring", "schedule": "cyclic", "gamma": 0.015, "fit": "native", "hold": True},
     ),
 }
 

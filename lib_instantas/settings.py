@@ -15,6 +15,7 @@ from lib_instantas.methods.options import (
     Bridging,
     Choice,
     Fit,
+    Holding,
     Overlap,
     Reach,
     StyleOptions,
@@ -187,6 +188,7 @@ class ComposeOptions(Options):
 class Settings(
     # What is named last comes first in the page and in positional arguments; MethodOptions only adds its name.
     MethodOptions,
+    Holding,
     ComposeOptions,
     Reach,
     Wrap,

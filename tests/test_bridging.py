@@ -46,6 +46,27 @@ def test_an_axis_that_is_tiled_alone_moves_at_every_evaluation() -> None:
     assert [method.offset(evaluation) for evaluation in range(5)] == [(0, 0), (0, 16), (0, 32), (0, 48), (0, 0)]
 
 
+def test_a_grid_that_is_held_moves_between_the_samplers_steps_only() -> None:
+    settings = {"schedule": "cyclic", "gamma": 0.25, "edges": "ring"}
+
+    def places(hold: bool, per_step: int) -> list[tuple[int, int]]:
+        request = Request((256, 256), 64, parse_settings({**settings, "hold": hold}), steps=9, per_step=per_step)
+        return [make_method(request).offset(evaluation) for evaluation in range(9)]
+
+    moving = places(hold=False, per_step=2)
+    assert places(hold=True, per_step=1) == moving
+    assert places(hold=True, per_step=2) == [moving[evaluation // 2] for evaluation in range(9)]
+
+
+def test_a_held_grid_gives_the_last_evaluations_the_same_context() -> None:
+    def seen(hold: bool) -> list[int]:
+        request = Request((64, 256), 64, parse_settings({"hold": hold, "fit": "fitted"}), steps=39, per_step=2)
+        method = make_method(request)
+        return [evaluation for evaluation in range(39) if method.context.first <= evaluation]
+
+    assert seen(hold=True) == seen(hold=False)
+
+
 @given(st.integers(0, 1000))
 def test_alternating_axes_share_the_moves(evaluation: int) -> None:
     vertical, horizontal = moves_until(evaluation, "alternate")

@@ -10,7 +10,7 @@ from typing import Any
 from lib_instantas.agreement import check, without_effect
 from lib_instantas.capabilities import ALL
 from lib_instantas.cli.options import add_settings, settings_from
-from lib_instantas.hosts.samplers import evaluations_of
+from lib_instantas.hosts.samplers import evaluations_of, evaluations_per_step
 from lib_instantas.methods import Request
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for, parse_size
@@ -50,8 +50,8 @@ def _request(options: argparse.Namespace, settings: Settings, size: Size) -> Req
         raise SettingsError(f"steps must be between 1 and 10000, got {options.steps}")
     if options.native < 64 or options.native % 64:
         raise SettingsError(f"native must be a multiple of 64 pixels, got {options.native}")
-    evaluations = evaluations_of(options.sampler, options.steps)
-    return Request(canvas_for(size), options.native // LATENT_SCALE, settings, options.seed, evaluations)
+    evaluations, per_step = evaluations_of(options.sampler, options.steps), evaluations_per_step(options.sampler)
+    return Request(canvas_for(size), options.native // LATENT_SCALE, settings, options.seed, evaluations, per_step)
 
 
 def _words(summary: Summary, notes: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lib_instantas.composition import first_size, schedule_steps, second_steps
-from lib_instantas.hosts.samplers import check_sampler, evaluations_of
+from lib_instantas.hosts.samplers import check_sampler, evaluations_of, evaluations_per_step
 from lib_instantas.methods import Request
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for, check_size
@@ -58,7 +58,8 @@ class Stage:
 
     def request(self, native: int) -> Request:
         """What the stage's method is made for; `native` is the tile side that the model knows, latent pixels."""
-        return Request(self.canvas, native, self.settings, self.job.seed, self.evaluations)
+        per_step = evaluations_per_step(self.job.sampler)
+        return Request(self.canvas, native, self.settings, self.job.seed, self.evaluations, per_step)
 
 
 def stages_of(job: Job, native: int) -> tuple[Stage, ...]:

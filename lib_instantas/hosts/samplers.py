@@ -34,6 +34,11 @@ def evaluations_of(sampler: str, steps: int) -> int:
     return 2 * steps - 1 if sampler in SECOND_ORDER else steps
 
 
+def evaluations_per_step(sampler: str) -> int:
+    """How often a sampler asks the model in each step but the last."""
+    return 2 if sampler in SECOND_ORDER else 1
+
+
 def use_sampler(pipeline: Any, name: str, steps: int) -> None:
     """Give the pipeline this sampler. Raises SettingsError for an unknown one, and for steps that it cannot make."""
     import diffusers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lib_instantas.bridging import BridgedGrid, Context, Position, golden, halfway, make_position, period
 from lib_instantas.methods.direct import Direct
-from lib_instantas.methods.options import Batch, Bridging, Fit, TileSide, Wrap
+from lib_instantas.methods.options import Batch, Bridging, Fit, Holding, TileSide, Wrap
 from lib_instantas.methods.registry import Method, Request, register
 from lib_instantas.tiling import CONTEXT, Axis, axes, round_up
 
@@ -17,7 +17,7 @@ FEW = 8
 
 @register(
     "InstantAS",
-    reads=(Bridging, Fit, TileSide, Batch, Wrap),
+    reads=(Bridging, Holding, Fit, TileSide, Batch, Wrap),
     seeded=lambda settings: settings.schedule == "random",
 )
 def instantas(request: Request) -> Method:
@@ -37,6 +37,7 @@ def instantas(request: Request) -> Method:
         movement=settings.movement,
         wraps=settings.wraps_per_axis,
         context=_context(settings.fit, request.steps),
+        hold=request.per_step if settings.hold else 1,
     )
 
 

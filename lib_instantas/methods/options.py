@@ -92,6 +92,17 @@ class Bridging(Options):
         return vertical, horizontal or vertical
 
 
+class Holding(Options):
+    """Whether a grid moves within a step."""
+
+    hold: bool = Field(
+        False,
+        label="Hold within a step",
+        help="With samplers that ask the model twice in a step (Heun, DPM2, DPM++ SDE): tiles move between steps only, "
+        "as in the paper.",
+    )
+
+
 class Fit(Options):
     """How tiles share an axis."""
 
@@ -204,5 +215,5 @@ class Batch(Options):
     )
 
 
-class MethodOptions(Reach, Wrap, StyleOptions, Batch, TileSide, Fit, Bridging, Overlap, Choice):
+class MethodOptions(Holding, Reach, Wrap, StyleOptions, Batch, TileSide, Fit, Bridging, Overlap, Choice):
     """All settings that methods read, and those of the noise that their tiles begin with."""

@@ -23,7 +23,7 @@ class Method(Protocol):
 class Request:
     """What a method is made for: canvas and native tile side in latent pixels, the picture's seed, the settings.
 
-    `steps` is the number of evaluations the sampler is expected to make.
+    `steps` is the number of evaluations the sampler is expected to make, `per_step` how many in one step of its own.
     """
 
     canvas: Size
@@ -31,6 +31,7 @@ class Request:
     settings: MethodOptions
     seed: int = 0
     steps: int = 20
+    per_step: int = 1
 
     @property
     def side(self) -> int:

@@ -53,6 +53,18 @@ def test_every_sampler_of_the_host_makes_a_tiled_picture(client: Client) -> None
     assert {name for name, made in untiled.items() if made.pixels.std() >= 1} <= SAMPLERS_THAT_SHRINK
 
 
+def test_a_held_grid_moves_less_often_only_where_the_sampler_asks_twice_in_a_step(client: Client) -> None:
+    def pictures(sampler: str) -> list[Made]:
+        moving = {"enabled": True, "schedule": "cyclic", "gamma": 0.25, "edges": "ring", "fit": "native"}
+        return [
+            client.txt2img({**moving, "hold": hold}, sampler_name=sampler, steps=4, width=256, height=128)
+            for hold in (False, True)
+        ]
+
+    assert same(*pictures("Euler"))
+    assert not same(*pictures("Heun"))
+
+
 def test_every_schedule_of_the_host_makes_a_tiled_picture(client: Client) -> None:
     failed = {}
     for scheduler in client.get("/sdapi/v1/schedulers"):

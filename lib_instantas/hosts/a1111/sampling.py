@@ -115,6 +115,7 @@ def _pass_of(params: Any, generation: Generation) -> SamplingPass:
         native=native_side(shared.sd_model),
         seeds=_seeds_of(denoiser.p),
         steps=denoiser.total_steps or 1,
+        per_step=max(1, (denoiser.total_steps or 1) // (denoiser.steps or 1)),
         unet=family().unet,
         composes=generation.composition is not None and not getattr(denoiser.p, "is_hr_pass", False),
     )

@@ -21,8 +21,8 @@ from lib_instantas.tiling import Size
 class SamplingPass:
     """One pass of one sampler: `canvas` and `native` side in latent pixels, `seeds` those of the batch's pictures.
 
-    `steps` is how often the sampler is expected to ask, `unet` the model that is asked. A
-    pass that `composes` makes the first of two stages, which is one picture without tiles.
+    `steps` is how often the sampler is expected to ask, `per_step` how often in one step of its own, `unet` the model
+    that is asked. A pass that `composes` makes the first of two stages, which is one picture without tiles.
     """
 
     p: Any
@@ -33,6 +33,7 @@ class SamplingPass:
     steps: int = 1
     unet: Any = None
     composes: bool = False
+    per_step: int = 1
 
     @property
     def is_hires_pass(self) -> bool:
@@ -42,7 +43,7 @@ class SamplingPass:
     def request(self, seed: int) -> Request:
         """What a method is made for: this pass, and the picture with this seed."""
         settings = self.settings.copy(update={"method": "direct"}) if self.composes else self.settings
-        return Request(self.canvas, self.native, settings, seed, self.steps)
+        return Request(self.canvas, self.native, settings, seed, self.steps, self.per_step)
 
     def is_continued_by(self, other: SamplingPass) -> bool:
         """Whether an evaluation of the other pass can go on with what was prepared for this one."""

@@ -30,6 +30,7 @@ class CFGDenoiser(nn.Module):
     def __init__(self, p: Any, total_steps: int, conditions: list[int]) -> None:
         super().__init__()
         self.p, self.total_steps, self.step = p, total_steps, 0
+        self.steps = total_steps
         self.conditions = conditions
         self.sampler = SimpleNamespace(
             sampler_extra_args={"cond": SimpleNamespace(batch=[[0] * n for n in conditions])}
