@@ -181,6 +181,13 @@ def test_evaluations_are_counted_in_progress_metadata_and_context(generator: Gen
     assert max(calls[: len(calls) // 2]) < with_context
 
 
+@pytest.mark.parametrize(("sampler", "differs"), [("DDIM", False), ("Heun", True)])
+def test_a_held_grid_moves_between_the_steps_of_the_sampler(generator: Generator, sampler: str, differs: bool) -> None:
+    ring = {"schedule": "cyclic", "gamma": 0.25, "edges": "ring", "fit": "native"}
+    moving, held = (generator(job(sampler=sampler, hold=hold, **ring)).image.tobytes() for hold in (False, True))
+    assert (moving != held) == differs
+
+
 def test_steps_that_a_sampler_cannot_make_are_named(generator: Generator) -> None:
     with pytest.raises(SettingsError, match="steps cannot be 900 with the sampler LCM"):
         generator(job(sampler="LCM", steps=900))

@@ -23,18 +23,20 @@ def tiled_unet(
     *,
     seed: int = 0,
     steps: int = 20,
+    per_step: int = 1,
     around: Sequence[Around] = (),
     before_batch: Callable[[], None] = lambda: None,
     make_denoiser: Callable[..., TiledDenoiser] = TiledDenoiser,
 ) -> Iterator[None]:
     """While open, the UNet answers for a canvas of any size; every call is one evaluation of the sampler.
 
+    The sampler is expected to ask `steps` times, `per_step` times in each of its own steps.
     The native tile side is the UNet's `config.sample_size`. On leaving, the UNet is as it was. `make_denoiser` is
     called as TiledDenoiser is, for a method that needs more than its plans.
     """
     before = vars(unet).get("forward")
     forward = unet.forward
-    request = Request((0, 0), int(unet.config.sample_size), settings, seed, steps)
+    request = Request((0, 0), int(unet.config.sample_size), settings, seed, steps, per_step)
     denoiser: TiledDenoiser | None = None
 
     def model(x: Tensor, timestep: Tensor, **conditioning: Any) -> Tensor:

@@ -19,7 +19,7 @@ from lib_instantas.hosts.diffusers_vae import Coder, decoding, encoding
 from lib_instantas.hosts.elastic import denoiser_for
 from lib_instantas.hosts.enlarging import enlarged_latents, enlarged_picture
 from lib_instantas.hosts.jobs import Stage
-from lib_instantas.hosts.samplers import evaluations_of, use_sampler
+from lib_instantas.hosts.samplers import evaluations_of, evaluations_per_step, use_sampler
 from lib_instantas.hosts.synchronising import Features, Synchroniser
 from lib_instantas.methods import make_method
 from lib_instantas.tiling import LATENT_SCALE
@@ -128,6 +128,7 @@ class Stages:
             stage.settings,
             seed=stage.job.seed,
             steps=stage.evaluations,
+            per_step=evaluations_per_step(stage.job.sampler),
             around=self.around,
             before_batch=watcher.before_batch,
             make_denoiser=denoiser_for(pipeline, stage.settings.method, stage.job.seed),
