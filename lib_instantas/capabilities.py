@@ -17,6 +17,7 @@ class Capability(Enum):
     ANY_SHAPE = "a UNet that takes tiles of any shape", "load the model itself in place of a compiled UNet"
     REGIONS = "a UNet whose cross-attention can be masked", "load an SD 1.x, 2.x or SDXL model as it is"
     CONVOLUTIONS = "a UNet whose convolutions can be spread", "load an SD 1.x, 2.x or SDXL model as it is"
+    SIZES = "a model that is told the size of its picture", "load an SDXL model"
     NOISE = "the noise before sampling begins", "take a host that hands it over (the WebUI from 1.10 on)"
     KNOWN_VAE = "an autoencoder that can work in tiles", "take the VAE of SD 1.x, 2.x or SDXL"
     TWO_STAGES = "a second stage that goes on from a picture", "make both stages yourself, the second by img2img"

@@ -40,6 +40,9 @@ class ModelCall:
     evaluation: int = 0
 
 
+Tell = Callable[[ModelCall, dict[str, Any]], dict[str, Any]]
+"""Makes of the conditioning of one call what the model is to be told: see `lib_instantas.told_size`."""
+
 Around = Callable[[ModelCall], AbstractContextManager[Any]]
 """A part that must know which tiles a model call is about; what it changes it restores on exit."""
 
@@ -50,7 +53,8 @@ class TiledDenoiser:
     `model(x, sigma, **conditioning)` is called with tiles of x [B, C, H, W] stacked along the rows. Tensors in the
     conditioning that lie on the canvas are cut with each tile, all others are repeated for it. A sampler may need
     several calls for one evaluation (conditional and unconditional apart): all of them share one plan, until
-    `next_evaluation` is called. `before_batch` is called before each batch and may raise to stop the sampling.
+    `next_evaluation` is called. `before_batch` is called before each batch and may raise to stop the sampling; `tell`
+    makes of the conditioning of a call what the model is told.
     """
 
     def __init__(
@@ -61,12 +65,14 @@ class TiledDenoiser:
         tile_batch: int = 0,
         around: Sequence[Around] = (),
         before_batch: Callable[[], None] = lambda: None,
+        tell: Tell = lambda call, conditioning: conditioning,
     ) -> None:
         self.model = model
         self.method = method
         self.tile_batch = tile_batch
         self.around = tuple(around)
         self.before_batch = before_batch
+        self.tell = tell
         self.evaluation = 0
         self._memory = _PredictionMemory()
         self._averaging = Averaging()
@@ -153,7 +159,7 @@ class TiledDenoiser:
         with ExitStack() as parts:
             for part in self.around:
                 parts.enter_context(part(call))
-            return self.model(x, sigma, **conditioning)
+            return self.model(x, sigma, **self.tell(call, conditioning))
 
 
 class _PredictionMemory:

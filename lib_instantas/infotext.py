@@ -8,10 +8,10 @@ from typing import Any
 from lib_instantas.settings import Settings, SettingsError, parse_settings
 
 KEY = "InstantAS"
-VERSION = 3
+VERSION = 4
 
 DEFAULTS: dict[int, dict[str, Any]] = {
-    1: {},
+    1: {"told_size": "canvas"},
     2: {
         "enabled": False,
         "method": "InstantAS",
@@ -39,11 +39,14 @@ DEFAULTS: dict[int, dict[str, Any]] = {
         "compose_guidance": 0.0,
         "compose_upscaler": "Lanczos",
         "compose_lora": "",
+        "told_size": "canvas",
     },
 }
 DEFAULTS[3] = {**DEFAULTS[2], "edges": "elastic/sway", "fit": "uniform", "hold": False}
+DEFAULTS[4] = {**DEFAULTS[3], "told_size": "tile"}
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
-so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid."""
+so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid
+of what there was."""
 
 
 def to_text(settings: Settings, done: str) -> str:

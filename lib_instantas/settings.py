@@ -136,6 +136,20 @@ def _composes_not(settings: Settings) -> str | None:
     return None if settings.compose else "compose off"
 
 
+class ToldSizeOptions(Options):
+    """What the model is told about a tile."""
+
+    told_size: str = Field(
+        "tile",
+        label="Size told to SDXL",
+        choices=("tile", "crop", "canvas"),
+        needs=Capability.SIZES,
+        free=("tile", "canvas"),
+        help="What SDXL is told that it paints: a picture of the tile's size, a crop of the whole picture, or for each "
+        "tile the whole picture, as the host has it. Other models are told no size.",
+    )
+
+
 class ComposeOptions(Options):
     """Two stages: a small picture of the whole, then tiles over it enlarged (Any-Size-Diffusion)."""
 
@@ -188,6 +202,7 @@ class ComposeOptions(Options):
 class Settings(
     # What is named last comes first in the page and in positional arguments; MethodOptions only adds its name.
     MethodOptions,
+    ToldSizeOptions,
     Holding,
     ComposeOptions,
     Reach,

@@ -101,11 +101,15 @@ def test_infotext_leaves_unsaid_what_is_as_always() -> None:
 
 
 def test_an_old_infotext_is_read_as_it_was_meant() -> None:
-    assert from_text('{"version": 1, "done": "", "settings": {"gamma": 0.1}}') == parse_settings({"gamma": 0.1})
+    assert from_text('{"version": 1, "done": "", "settings": {"gamma": 0.1}}') == parse_settings(
+        {"gamma": 0.1, "told_size": "canvas"}
+    )
     with_all = {"version": 1, "done": "", "settings": {**Settings().dict(), "schedule": "cyclic"}}
     assert from_text(json.dumps(with_all)).schedule == "cyclic"
     before_few_shapes = from_text('{"version": 2, "done": "", "settings": {"gamma": 0.1}}')
-    assert before_few_shapes == parse_settings({"gamma": 0.1, "edges": "elastic", "fit": "fitted"})
+    assert before_few_shapes == parse_settings(
+        {"gamma": 0.1, "edges": "elastic", "fit": "fitted", "told_size": "canvas"}
+    )
 
 
 @given(valid_settings, st.text(), st.text())

@@ -14,6 +14,7 @@ from lib_instantas.denoiser import Around, TiledDenoiser
 from lib_instantas.methods import Redilated, Request, make_method
 from lib_instantas.redilation import Redilation
 from lib_instantas.settings import Settings
+from lib_instantas.told_size import ToldSize
 
 
 @contextmanager
@@ -55,6 +56,7 @@ def tiled_unet(
                 tile_batch=settings.tile_batch,
                 around=(*around, *dilated),
                 before_batch=before_batch,
+                tell=ToldSize(settings.told_size),
             )
         as_output = conditioning.pop("return_dict", True)
         if args:

@@ -67,6 +67,7 @@ class Generator:
             Capability.KNOWN_VAE: not is_known(self.pipeline.vae),
             Capability.REGIONS: not has_cross_attention(self.pipeline.unet),
             Capability.CONVOLUTIONS: not hasattr(self.pipeline.unet, "down_blocks"),
+            Capability.SIZES: self.pipeline.unet.config.addition_embed_type != "text_time",
             Capability.TWO_STAGES: not can_go_on(self.pipeline),
         }
         return ALL - {capability for capability, is_lacking in lacking.items() if is_lacking}

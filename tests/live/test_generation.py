@@ -80,6 +80,28 @@ def test_every_schedule_of_the_host_makes_a_tiled_picture(client: Client) -> Non
     assert failed == expected
 
 
+@pytest.mark.parametrize(
+    ("choice", "numbers"),
+    [
+        ("tile", {(128, 128, 0, 0, 128, 128)}),
+        ("crop", {(192, 320, top, left, 128, 128) for top in (0, 64) for left in (0, 128, 192)}),
+        ("canvas", {(192, 320, 0, 0, 192, 320)}),
+    ],
+)
+def test_sdxl_is_told_the_size_of_a_tile(client: Client, choice: str, numbers: set[tuple[int, ...]]) -> None:
+    resting = {"enabled": True, "tile": 128, "fit": "native", "schedule": "cyclic", "gamma": 0}
+    fields = {**checkpoint("sdxl"), "width": 320, "height": 192}
+    client.txt2img(**fields)
+    client.post("/test/begin")
+    client.txt2img({**resting, "told_size": choice}, **fields)
+    assert {tuple(row) for row in client.get("/test/told")} == numbers
+
+
+def test_a_model_that_is_told_no_size_refuses_to_be_told_a_crop(client: Client) -> None:
+    with pytest.raises(RefusedError, match="told_size must be tile or canvas on this host, got 'crop'"):
+        client.txt2img({"enabled": True, "told_size": "crop"})
+
+
 @pytest.mark.parametrize("name", ["sd1", "sd1-inpainting", "sd2", "sd2-v", "sdxl"])
 def test_every_model_shape_sees_tiles_of_the_size_it_knows(client: Client, name: str) -> None:
     client.txt2img(**checkpoint(name), width=64, height=64)

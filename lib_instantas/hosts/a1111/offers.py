@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modules import scripts
+from modules import scripts, shared
 
 from lib_instantas.agreement import Offer
 from lib_instantas.attention import has_cross_attention
@@ -14,7 +14,7 @@ from lib_instantas.hosts.a1111.samplers import family
 def offer_of_host() -> Offer:
     """What the host can do with a model that allows everything: for the panel, and before a model is loaded."""
     offer = {Capability.ANY_SHAPE, Capability.REGIONS, Capability.CONVOLUTIONS}
-    offer |= {Capability.KNOWN_VAE, Capability.TWO_STAGES}
+    offer |= {Capability.KNOWN_VAE, Capability.TWO_STAGES, Capability.SIZES}
     if hasattr(scripts.Script, "process_before_every_sampling"):
         offer.add(Capability.NOISE)
     return frozenset(offer)
@@ -30,4 +30,6 @@ def offer_of_model() -> Offer:
         offer -= {Capability.REGIONS}
     if not is_unet(unet):
         offer -= {Capability.CONVOLUTIONS}
+    if not getattr(shared.sd_model, "is_sdxl", False):
+        offer -= {Capability.SIZES}
     return offer

@@ -14,15 +14,18 @@ from modules import shared
 from modules.sd_samplers_common import InterruptedException
 from torch import Tensor
 
+from lib_instantas.capabilities import Capability
 from lib_instantas.denoiser import TiledDenoiser, map_tensors
 from lib_instantas.errors import SettingsError
 from lib_instantas.hosts.a1111.generation import Generation, generation_of, with_status
 from lib_instantas.hosts.a1111.native import largest_side, native_side
+from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.parts import SamplingPass, parts_for
 from lib_instantas.hosts.a1111.report import FIRST_PASS, HIRES_PASS, PassReport, Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.methods import Direct, Method, Redilated, make_method, plans_depend_on_seed
 from lib_instantas.tiling import LATENT_SCALE
+from lib_instantas.told_size import ToldSize
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +48,14 @@ class TiledSampling:
     def _denoiser(self, method: Method, evaluation: int) -> TiledDenoiser:
         around = [part.around for part in self.parts]
         batch = self.work.settings.tile_batch
-        denoiser = TiledDenoiser(_no_model, method, tile_batch=batch, around=around, before_batch=stop_if_asked)
+        denoiser = TiledDenoiser(
+            _no_model,
+            method,
+            tile_batch=batch,
+            around=around,
+            before_batch=stop_if_asked,
+            tell=ToldSize(self.work.settings.told_size if Capability.SIZES in offer_of_model() else "canvas"),
+        )
         denoiser.evaluation = evaluation
         return denoiser
 

@@ -61,6 +61,7 @@ class UNetWatch:
         self.action = ""
         self.handle: Any = None
         self.hints: list[list[float]] = []
+        self.told: list[list[int]] = []
         torch.nn.modules.module.register_module_forward_pre_hook(self._note_hint)
 
     def _note_hint(self, module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -70,16 +71,18 @@ class UNetWatch:
 
     def start(self, at: int, action: str) -> None:
         self.stop()
-        self.sizes, self.hints, self.at, self.action = [], [], at, action
-        self.handle = unet().register_forward_pre_hook(self)
+        self.sizes, self.hints, self.told, self.at, self.action = [], [], [], at, action
+        self.handle = unet().register_forward_pre_hook(self, with_kwargs=True)
 
     def stop(self) -> None:
         if self.handle is not None:
             self.handle.remove()
             self.handle = None
 
-    def __call__(self, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    def __call__(self, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], named: dict[str, Any]) -> None:
         self.sizes.append(list(inputs[0].shape))
+        if isinstance(named.get("y"), torch.Tensor) and named["y"].shape[-1] > 6 * 256:
+            self.told += [sizes_in(row) for row in named["y"]]
         if len(self.sizes) != self.at:
             return
         if self.action == "raise":
@@ -88,6 +91,15 @@ class UNetWatch:
             shared.state.interrupt()
         if self.action == "skip":
             shared.state.skip()
+
+
+def sizes_in(vector: torch.Tensor) -> list[int]:
+    """The six numbers that SDXL is told, each read from its 256 sines and cosines: the nearest of 0, 8, 16 ... 4096."""
+    candidates = torch.arange(0, 4097, 8, dtype=torch.float32)
+    angles = candidates[:, None] * 10_000 ** (-torch.arange(128, dtype=torch.float32) / 128)
+    table = torch.cat([angles.cos(), angles.sin()], 1)
+    numbers = vector[-6 * 256 :].float().cpu().reshape(6, 256)
+    return [int(candidates[index]) for index in torch.cdist(numbers, table).argmin(1)]
 
 
 watch = UNetWatch()
@@ -140,6 +152,12 @@ def hints() -> list[list[float]]:
     return watch.hints
 
 
+def told() -> list[list[int]]:
+    """The sizes that each row of the UNet calls since `begin` was told."""
+    watch.stop()
+    return watch.told
+
+
 def remember() -> None:
     """Keep every watched attribute."""
     remembered.clear()
@@ -166,6 +184,7 @@ def add_routes(_: Any, app: FastAPI) -> None:
     for path, endpoint in (
         ("seen", seen),
         ("hints", hints),
+        ("told", told),
         ("changed", changed),
         ("leftovers", leftovers),
         ("predicted", predicted),
