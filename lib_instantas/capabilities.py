@@ -21,6 +21,7 @@ class Capability(Enum):
     NOISE = "the noise before sampling begins", "take a host that hands it over (the WebUI from 1.10 on)"
     KNOWN_VAE = "an autoencoder that can work in tiles", "take the VAE of SD 1.x, 2.x or SDXL"
     TWO_STAGES = "a second stage that goes on from a picture", "make both stages yourself, the second by img2img"
+    GIVEN_PICTURE = "a picture to begin with", "take img2img of the WebUI"
     GRADIENTS = "gradients through the model and a measure of likeness", STANDALONE
     SECOND_PICTURE = "a second picture of the native size beside the canvas", STANDALONE
 

@@ -40,6 +40,10 @@ PRESETS: dict[str, Preset] = {
     "Wide or tall": Preset(
         "One picture of any shape: the whole is made small first, then the tiles add detail.", {"compose": True}
     ),
+    "Upscale": Preset(
+        "img2img: the given picture twice as large, finished in tiles. Choose a denoising strength of 0.2 to 0.4.",
+        {"upscale_by": 2.0},
+    ),
     "Seamless texture": Preset(
         "All four borders meet, so that the picture can be laid side by side.", {"wrap": "both"}
     ),

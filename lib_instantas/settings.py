@@ -136,6 +136,28 @@ def _composes_not(settings: Settings) -> str | None:
     return None if settings.compose else "compose off"
 
 
+class UpscaleOptions(Options):
+    """How a given picture is enlarged before tiles finish it."""
+
+    upscale_by: float = Field(
+        1.0,
+        label="Upscale by",
+        ge=1,
+        le=8,
+        step=0.25,
+        needs=Capability.GIVEN_PICTURE,
+        help="img2img: how many times as high and wide as the given picture the result is; 1: the page's size. Width "
+        "and height of your own come before it. A denoising strength of 0.2 to 0.4 keeps what the picture shows.",
+    )
+    upscaler: str = Field(
+        "Lanczos",
+        label="Upscaler",
+        allowed="the name of an upscaler of the host",
+        idle_beside=lambda settings: "upscale_by 1" if settings.upscale_by == 1 else None,
+        help="What enlarges the given picture before the tiles add detail: any upscaler of the host.",
+    )
+
+
 class ToldSizeOptions(Options):
     """What the model is told about a tile."""
 
@@ -202,6 +224,7 @@ class ComposeOptions(Options):
 class Settings(
     # What is named last comes first in the page and in positional arguments; MethodOptions only adds its name.
     MethodOptions,
+    UpscaleOptions,
     ToldSizeOptions,
     Holding,
     ComposeOptions,

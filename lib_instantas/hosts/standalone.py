@@ -68,6 +68,7 @@ class Generator:
             Capability.REGIONS: not has_cross_attention(self.pipeline.unet),
             Capability.CONVOLUTIONS: not hasattr(self.pipeline.unet, "down_blocks"),
             Capability.SIZES: self.pipeline.unet.config.addition_embed_type != "text_time",
+            Capability.GIVEN_PICTURE: True,
             Capability.TWO_STAGES: not can_go_on(self.pipeline),
         }
         return ALL - {capability for capability, is_lacking in lacking.items() if is_lacking}

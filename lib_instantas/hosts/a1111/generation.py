@@ -19,6 +19,7 @@ from lib_instantas.hosts.a1111.composing import Composition, without_hires_entri
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.hosts.a1111.sizes import exact_size
+from lib_instantas.hosts.a1111.upscaling import Upscaling
 from lib_instantas.hosts.a1111.vae import TiledVAE
 from lib_instantas.infotext import KEY
 from lib_instantas.settings import Settings
@@ -51,12 +52,15 @@ class Generation:
         self.report = Report(settings)
         self.vae = TiledVAE(settings, self.report)
         self.composition: Composition | None = None
+        self.upscaling: Upscaling | None = None
         self.native: int | None = None
         self.sampling: TiledSampling | None = None
         self._depth = 0
 
     def exact_size(self, p: Any) -> Size | None:
         """(height, width) in image pixels that the finished picture has to have; None where the host's own is right."""
+        if self.upscaling is not None:
+            return self.upscaling.finished
         return exact_size(p, self.settings) if self.composition is None else self.composition.finished
 
     def write_report(self, p: Any) -> None:
@@ -69,7 +73,7 @@ class Generation:
         """Call one of the host's METHODS of `p` inside the generation; `sample` may answer with finished pictures."""
         if name == "init":
             self.report.begin_anew()
-        with self._at_work(p), self._guided(p, name):
+        with self._at_work(p), self._guided(p, name), self._enlarged(p, name):
             result = method()
             return self.vae.decoded(result) if name == "sample" and not _is_asked_after_sampling(p) else result
 
@@ -90,6 +94,10 @@ class Generation:
         if self.composition is None or name != "sample_hr_pass" or not scale or hasattr(p, "hr_cfg"):
             return nullcontext()
         return _changed(p, "cfg_scale", scale)
+
+    def _enlarged(self, p: Any, name: str) -> AbstractContextManager[None]:
+        """While the host encodes the given pictures, they are as large as they are to be."""
+        return nullcontext() if self.upscaling is None or name != "init" else self.upscaling.in_place(p)
 
     @contextmanager
     def _at_work(self, p: Any) -> Iterator[None]:

@@ -82,6 +82,9 @@ def passes_of(settings: Settings, controls: Mapping[str, Any], native: int = SD1
 
     A control that this host's page lacks has its usual value.
     """
+    given = "denoising_strength" in controls and settings.upscale_by != 1
+    if given and not (settings.width and settings.height):
+        return []  # the size is that of the picture, which the line does not see
     size = settings.height or int(controls.get("height", 512)), settings.width or int(controls.get("width", 512))
     steps = int(controls.get("steps", 20))
     if "denoising_strength" in controls and not shared.opts.img2img_fix_steps:
@@ -123,8 +126,16 @@ def forecast(settings: Settings, passes: list[PlannedPass], native: int, output:
     """One line for the passes of a generation with a model of `native` latent pixels a side."""
     lines = [f"{work.name}{_describe(settings, work, native)}" for work in passes]
     warnings = size_warnings(passes[-1].size, output or Output()) if passes else ()
+    if not passes:
+        lines = [_upscaled(settings, native)]
     text = "; ".join([*lines, *without_effect(settings), *warnings])
     return text if settings.enabled else f"Off. Switched on: {text}"
+
+
+def _upscaled(settings: Settings, native: int) -> str:
+    side = settings.native_side(native) * LATENT_SCALE
+    enlarged = f"the given picture, {settings.upscale_by:g} times as wide and high by {settings.upscaler}"
+    return f"{enlarged}, finished in tiles of about {side}x{side}"
 
 
 def _describe(settings: Settings, work: PlannedPass, native: int) -> str:

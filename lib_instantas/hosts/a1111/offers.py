@@ -14,7 +14,7 @@ from lib_instantas.hosts.a1111.samplers import family
 def offer_of_host() -> Offer:
     """What the host can do with a model that allows everything: for the panel, and before a model is loaded."""
     offer = {Capability.ANY_SHAPE, Capability.REGIONS, Capability.CONVOLUTIONS}
-    offer |= {Capability.KNOWN_VAE, Capability.TWO_STAGES, Capability.SIZES}
+    offer |= {Capability.KNOWN_VAE, Capability.TWO_STAGES, Capability.SIZES, Capability.GIVEN_PICTURE}
     if hasattr(scripts.Script, "process_before_every_sampling"):
         offer.add(Capability.NOISE)
     return frozenset(offer)

@@ -15,6 +15,7 @@ from lib_instantas.hosts.a1111.presets import PresetRow, note_for, paragraph
 from lib_instantas.hosts.a1111.samplers import refusal
 from lib_instantas.hosts.a1111.settings_page import choices_here, default_settings
 from lib_instantas.hosts.a1111.style import add_picture_upload
+from lib_instantas.hosts.a1111.upscaling import picture_upscalers
 from lib_instantas.infotext import KEY, from_text
 from lib_instantas.settings import kind, names, option
 
@@ -37,6 +38,7 @@ DETAILS = (
     ("gamma", "overlap"),
     ("dilation", "dilated_levels"),
 )
+UPSCALE = (("upscale_by", "upscaler"),)
 COMPOSE = (("compose_strength", "compose_guidance"), ("compose_upscaler", "compose_lora"))
 STYLE = (("style_alignment",), ("style_reference",))
 VAE = (("vae", "vae_mode", "vae_tile"),)
@@ -109,11 +111,18 @@ class Panel:
 
     def _settings(self, interactive: bool) -> None:
         switch = [] if SWITCH in self._by_name else [(SWITCH,)]
-        placed = {SWITCH, REGIONS, *(name for row in (*FIRST, *COMPOSE, *DETAILS, *STYLE, *VAE) for name in row)}
+        placed = {
+            SWITCH,
+            REGIONS,
+            *(name for row in (*FIRST, *UPSCALE, *COMPOSE, *DETAILS, *STYLE, *VAE) for name in row),
+        }
         self._rows([*switch, *FIRST, (REGIONS,)], interactive)
         self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
         edit = gr.Button("Edit regions", elem_id=self._elem_id("edit_regions"), size="sm", interactive=interactive)
         edit.do_not_save_to_config = True
+        given = self.tab == "img2img"
+        with gr.Accordion("Upscale", open=False, elem_id=self._elem_id("upscale_details"), visible=given):
+            self._rows(UPSCALE, interactive)
         with gr.Accordion("Compose first", open=False, elem_id=self._elem_id("compose_details")):
             self._rows(COMPOSE, interactive)
         with gr.Accordion("Tiles and how they move", open=False, elem_id=self._elem_id("details")):
@@ -142,6 +151,8 @@ class Panel:
             return gr.Textbox(elem_classes=[HIDDEN], **shared)
         if name == "compose_upscaler":
             return gr.Dropdown(choices=upscalers(), **shared)
+        if name == "upscaler":
+            return gr.Dropdown(choices=picture_upscalers(), **shared)
         if "choices" in extra:
             return gr.Dropdown(choices=choices_here(name), **shared)
         if kind(field) is bool:

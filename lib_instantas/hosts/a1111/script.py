@@ -32,6 +32,7 @@ from lib_instantas.hosts.a1111.sizes import (
     slack_of,
 )
 from lib_instantas.hosts.a1111.style import align_noise
+from lib_instantas.hosts.a1111.upscaling import upscaling_of, why_not_upscaled
 from lib_instantas.infotext import KEY, to_text
 from lib_instantas.settings import Settings, SettingsError
 
@@ -132,6 +133,8 @@ class InstantASScript(scripts.Script):
             return
         if generation.composition is not None:
             processed.height, processed.width = generation.composition.finished
+        elif generation.upscaling is not None:
+            processed.height, processed.width = generation.upscaling.finished
         elif generation.settings.width or generation.settings.height:
             settings = generation.settings
             processed.width, processed.height = settings.width or p.width, settings.height or p.height
@@ -147,11 +150,14 @@ class InstantASScript(scripts.Script):
             if generation.native == native:
                 return generation
             generation.composition.undo(p)
-        apply_own_size(p, settings)
+        generation.upscaling = upscaling_of(p, settings)
+        upscaled = None if generation.upscaling is None else generation.upscaling.finished
+        apply_own_size(p, settings, upscaled)
         generation.native = native
-        generation.report.remark = why_not(p, settings, native) or ""
+        remarks = why_not(p, settings, native), why_not_upscaled(p, settings)
+        generation.report.remark = ", ".join(remark for remark in remarks if remark)
         generation.composition = compose(p, settings, native)
-        finished = None if generation.composition is None else generation.composition.finished
+        finished = upscaled if generation.composition is None else generation.composition.finished
         generation.report.parameters = own_size_text(p, settings, finished)
         return generation
 

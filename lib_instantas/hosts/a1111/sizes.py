@@ -29,14 +29,22 @@ LARGE_PREVIEW = 4096 * 4096
 """Pixels from which on a live preview takes long and much memory: every one is decoded, packed and sent to the page."""
 
 
-def apply_own_size(p: Any, settings: Settings) -> None:
-    """Give `p` the size of the settings, rounded up to whole latents; metadata name the exact one."""
+def apply_own_size(p: Any, settings: Settings, upscaled: Size | None = None) -> None:
+    """Give `p` the size of the settings, rounded up to whole latents; metadata name the exact one.
+
+    `upscaled` is the (height, width) in image pixels that a given picture is enlarged to, if it is.
+    """
     largest = getattr(shared.cmd_opts, "instantas_max_side", LARGEST_SIDE)
     for name in ("width", "height"):
         if getattr(settings, name) > largest:
             raise SettingsError(f"{name} must be at most {largest} on this server, got {getattr(settings, name)}")
-    p.width = round_up(settings.width or p.width, LATENT_SCALE)
-    p.height = round_up(settings.height or p.height, LATENT_SCALE)
+    if upscaled is not None and max(upscaled) > largest:
+        raise SettingsError(
+            f"upscale_by must be less, so that no side is longer than {largest} on this server, got "
+            f"{settings.upscale_by:g}, which makes {upscaled[1]}x{upscaled[0]}"
+        )
+    height, width = upscaled or (settings.height or p.height, settings.width or p.width)
+    p.width, p.height = round_up(width, LATENT_SCALE), round_up(height, LATENT_SCALE)
     p.extra_generation_params.pop(SIZE_KEY, None)
 
 
