@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from lib_instantas.settings import Settings, SettingsError, parse_settings
 
 KEY = "InstantAS"
-VERSION = 4
+VERSION = 5
+LAST_JSON = 4
+PLAIN = re.compile(r"[A-Za-z][\w./+-]*")
+"""A text that needs no quotes, but for JSON_WORDS."""
+JSON_WORDS = ("true", "false", "null")
 
 DEFAULTS: dict[int, dict[str, Any]] = {
     1: {"told_size": "canvas"},
@@ -44,35 +49,79 @@ DEFAULTS: dict[int, dict[str, Any]] = {
 }
 DEFAULTS[3] = {**DEFAULTS[2], "edges": "elastic/sway", "fit": "uniform", "hold": False}
 DEFAULTS[4] = {**DEFAULTS[3], "told_size": "tile", "upscale_by": 1.0, "upscaler": "Lanczos"}
+DEFAULTS[5] = {**DEFAULTS[4], "enabled": True}
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
 so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid
 of what there was."""
 
 
 def to_text(settings: Settings, done: str) -> str:
-    """One line that holds what differs from its version's defaults and says what was done, or why nothing was.
+    """One line: what differs from its version's defaults, then what was done, or why nothing was.
 
-    JSON with the version first, so that it always holds a `:` and a `,`: the WebUI then quotes it and gives it back
-    unchanged, whatever the texts in it are.
+    Such as "v5 tile=128, fit=fitted: 6 tiles of 128x128, 12 UNet evaluations". It always holds a `:`, so that the WebUI
+    quotes it and gives it back unchanged, whatever the texts in it are.
     """
     unsaid = DEFAULTS[VERSION]
-    values = {name: value for name, value in settings.dict().items() if name not in unsaid or value != unsaid[name]}
-    if settings.regions:
-        values["regions"] = json.loads(settings.regions)  # as JSON within JSON, not as a text full of escapes
-    return json.dumps({"version": VERSION, "done": done, "settings": values}, ensure_ascii=False)
+    values = {name: value for name, value in settings.dict().items() if value != unsaid[name]}
+    said = ", ".join(f"{name}={_written(name, value)}" for name, value in values.items())
+    return f"v{VERSION} {said}".rstrip() + f": {done}"
 
 
 def from_text(text: str) -> Settings:
-    """The settings of a line that `to_text` made; raises SettingsError for anything else."""
+    """The settings of a line that `to_text` made, of this version or an older one.
+
+    Raises SettingsError for anything else.
+    """
+    version, given = _read_json(text) if text.lstrip().startswith("{") else _read(text)
+    if version not in DEFAULTS:
+        raise SettingsError(f"infotext must be of a version up to {VERSION}, got {text[:80]!r}")
+    return parse_settings({**DEFAULTS[version], **given} if isinstance(given, dict) else given)
+
+
+def _written(name: str, value: Any) -> str:
+    """A value as it stands in the line: as JSON, a plain word without quotes, regions as the JSON that they are."""
+    if name == "regions":
+        return str(value)
+    plain = isinstance(value, str) and PLAIN.fullmatch(value) and value not in JSON_WORDS
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _read(text: str) -> tuple[int, dict[str, Any]]:
+    begin = re.match(r"v(\d+) ?", text)
+    if begin is None:
+        raise SettingsError(f"infotext must be as this extension writes it, got {text[:80]!r}")
+    values: dict[str, Any] = {}
+    rest = text[begin.end() :]
+    while not rest.startswith(":"):
+        name, equals, rest = rest.removeprefix(", ").partition("=")
+        if not equals or not name.isidentifier():
+            raise SettingsError(f"infotext must say name=value before its colon, got {text[:80]!r}")
+        values[name], rest = _value_before(rest)
+    return int(begin[1]), values
+
+
+def _value_before(text: str) -> tuple[Any, str]:
+    """The value that a text begins with, and what comes after it."""
+    word = PLAIN.match(text)
+    if word is not None and word[0] not in JSON_WORDS:
+        return word[0], text[word.end() :]
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except json.JSONDecodeError:
+        raise SettingsError(f"infotext must hold values as this extension writes them, got {text[:80]!r}") from None
+    return value, text[end:]
+
+
+def _read_json(text: str) -> tuple[int, Any]:
+    """A line of the versions up to 4, which were JSON."""
     try:
         value: Any = json.loads(text)
     except json.JSONDecodeError:
-        raise SettingsError(f"infotext must be JSON as this extension writes it, got {text[:80]!r}") from None
-    version = value.get("version") if isinstance(value, dict) else None
-    if type(version) is not int or version not in DEFAULTS:
+        raise SettingsError(f"infotext must be JSON as this extension wrote it, got {text[:80]!r}") from None
+    version = value.get("version")
+    if type(version) is not int or version > LAST_JSON:
         raise SettingsError(f"infotext must be of a version up to {VERSION}, got {text[:80]!r}")
-    given = value.get("settings", {})
-    return parse_settings({**DEFAULTS[version], **given} if isinstance(given, dict) else given)
+    return version, value.get("settings", {})
 
 
 def quoted(value: object) -> str:

@@ -96,8 +96,17 @@ def test_infotext_brings_the_same_settings_back_whatever_it_says_was_done(settin
 
 def test_infotext_leaves_unsaid_what_is_as_always() -> None:
     """Whoever changes a default adds a version to DEFAULTS, and leaves the older ones as they are."""
-    assert DEFAULTS[VERSION] == Settings().dict()
-    assert json.loads(to_text(parse_settings({"gamma": 0.1}), "off"))["settings"] == {"gamma": 0.1}
+    assert DEFAULTS[VERSION] == {**Settings().dict(), "enabled": True}
+    assert to_text(parse_settings({"enabled": True, "gamma": 0.1, "fit": "native"}), "3 tiles") == (
+        f"v{VERSION} gamma=0.1, fit=native: 3 tiles"
+    )
+    assert to_text(parse_settings({"enabled": True}), "3 tiles") == f"v{VERSION}: 3 tiles"
+
+
+@pytest.mark.parametrize("name", ["true", "a b", 'say "x": 1, {2}', "null", "Ünïcödé", "v5: x", ""])
+def test_a_text_among_the_settings_comes_back_whatever_it_is(name: str) -> None:
+    settings = parse_settings({"enabled": True, "compose_lora": name, "wrap": "both"})
+    assert from_text(to_text(settings, "off: v5 gamma=1: x")) == settings
 
 
 def test_an_old_infotext_is_read_as_it_was_meant() -> None:
@@ -133,6 +142,13 @@ def test_the_host_can_read_the_value_between_any_neighbours(settings: Settings, 
         '{"version": 2, "settings": [1]}',
         '"x"',
         '{"version": 1, "settings": {"gamma": 9}}',
+        '{"version": 5, "settings": {}}',
+        "v99: 3 tiles",
+        "v5 gamma=9: 3 tiles",
+        "v5 gamma: 3 tiles",
+        "v5 gamma=: 3 tiles",
+        "v5 gamma=0.1",
+        "v5",
     ],
 )
 def test_a_foreign_infotext_is_refused(text: str) -> None:

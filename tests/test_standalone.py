@@ -46,7 +46,7 @@ def values(result: Result) -> torch.Tensor:
 
 def said(result: Result) -> str:
     line = result.infotext.splitlines()[-1]
-    return str(json.loads(json.loads(line.split("InstantAS: ", 1)[1]))["done"])
+    return str(json.loads(line.split("InstantAS: ", 1)[1]).split(": ", 1)[1])
 
 
 # The autoencoder

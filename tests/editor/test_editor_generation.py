@@ -1,6 +1,5 @@
 import base64
 import io
-import json
 
 import pytest
 from PIL import Image
@@ -94,7 +93,4 @@ def test_settings_chosen_beside_the_grid_reach_the_picture(quick):
     quick.wait("JSON.parse(document.querySelector('.ias-gridbar').dataset.plan).settings.schedule === 'cyclic'")
     generate(quick)
     infotext = quick.page.locator("#instantas_serve_infotext textarea").input_value()
-    value = infotext.split("InstantAS: ")[1]
-    settings = json.loads(json.loads(value[: value.index('}"') + 2])) if value.startswith('"') else value
-    assert "0.3" in str(settings)
-    assert "cyclic" in str(settings)
+    assert "gamma=0.3, schedule=cyclic: " in infotext

@@ -25,7 +25,7 @@ LATENT_NATIVE = 16
 
 def done(infotext: str) -> str:
     value = infotext[infotext.index("InstantAS: ") + len("InstantAS: ") :]
-    return str(json.JSONDecoder().raw_decode(value)[0]["done"])
+    return str(json.JSONDecoder().raw_decode(value)[0].split(": ", 1)[1])
 
 
 def test_the_whole_is_made_at_the_models_own_area_and_tiles_only_then(make: Any, model: Any) -> None:

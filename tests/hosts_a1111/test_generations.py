@@ -22,7 +22,7 @@ LARGEST_WITH_CONTEXT = 32  # 20 and 4 to each side, rounded up: in the last of t
 
 def done(infotext: str) -> str:
     value = infotext[infotext.index("InstantAS: ") + len("InstantAS: ") :]
-    return str(json.JSONDecoder().raw_decode(value)[0]["done"])
+    return str(json.JSONDecoder().raw_decode(value)[0].split(": ", 1)[1])
 
 
 def test_the_model_sees_only_tiles_of_the_size_it_knows(make: Any, model: Any) -> None:

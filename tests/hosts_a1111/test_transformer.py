@@ -29,7 +29,7 @@ def transformer(model: Any) -> Any:
 
 def done(infotext: str) -> str:
     value = infotext[infotext.index("InstantAS: ") + len("InstantAS: ") :]
-    return str(json.JSONDecoder().raw_decode(value)[0]["done"])
+    return str(json.JSONDecoder().raw_decode(value)[0].split(": ", 1)[1])
 
 
 def test_it_is_asked_about_tiles_of_1024_pixels(make: Any, transformer: Any) -> None:

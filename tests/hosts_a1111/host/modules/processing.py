@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -104,7 +105,12 @@ def create_infotext(p: Processing) -> str:
     for key, value in generation_params.items():
         if callable(value):
             generation_params[key] = value(p=p)
-    return ", ".join(f"{key}: {value}" for key, value in generation_params.items())
+    return ", ".join(f"{key}: {_quoted(value)}" for key, value in generation_params.items())
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ",:\n") else text
 
 
 def process_images(p: Processing) -> SimpleNamespace:
