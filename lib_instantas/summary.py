@@ -8,7 +8,7 @@ from typing import Any
 
 from lib_instantas.bridging import BridgedGrid, period
 from lib_instantas.methods import Dilation, Redilated, Request, make_method
-from lib_instantas.tiling import LATENT_SCALE, Size
+from lib_instantas.tiling import LATENT_SCALE, CostModel, Size, TilePlan
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Summary:
 
     `tile` is the size most tiles have in the first evaluation, `tiles_per_step` their number there, `evaluations`
     the tiles the UNet sees in all, `computed_ratio` the latent pixels it computes per latent pixel of the canvas.
+    `work` is the predicted cost of these tiles over that of the whole canvas at once (`CostModel`).
     `period` is the number of moves after which a cyclic grid repeats, None for any other; `offsets` is where the
     grid stands at each step, (down, right), for a method that moves one. `uncovered` is the share of the canvas that
     keeps its last prediction, averaged over the evaluations. `closed` says which axes are a ring. `dilation` is how
@@ -28,6 +29,7 @@ class Summary:
     tile: Size
     evaluations: int
     computed_ratio: float
+    work: float
     period: int | None
     offsets: tuple[tuple[int, int], ...]
     uncovered: float = 0.0
@@ -71,6 +73,12 @@ def why_off(method: str) -> str:
     return "off: the image fits one tile"
 
 
+def _work(request: Request, plans: list[TilePlan]) -> float:
+    cost = CostModel(request.side)
+    of_size = {tile.size: cost(tile.size) for plan in plans for tile in plan.tiles}
+    return sum(of_size[tile.size] for plan in plans for tile in plan.tiles) / (len(plans) * cost(request.canvas))
+
+
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
@@ -97,6 +105,7 @@ def summarise(request: Request) -> Summary:
         tile=Counter(tile.size for tile in first.tiles).most_common(1)[0][0],
         evaluations=sum(len(plan.tiles) for plan in plans),
         computed_ratio=sum(plan.computed for plan in plans) / (len(plans) * request.canvas[0] * request.canvas[1]),
+        work=_work(request, plans),
         period=period(request.settings.gamma) if cyclic else None,
         uncovered=sum(plan.uncovered for plan in plans) / len(plans),
         closed=first.closed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -42,8 +43,9 @@ def settings(**values: Any) -> Settings:
 
 def test_the_line_says_what_is_done_and_what_would_be_done_without() -> None:
     line = forecast(settings(), [PlannedPass("", (512, 2048), 20)], native=64)
-    assert line.startswith("4 tiles of 512x512, 80 UNet evaluations; ")
-    assert line.endswith("; without: 20 UNet evaluations of 2048x512, 4.0 times the model's 512x512")
+    assert line.startswith("4 tiles of 512x512, 80 UNet evaluations of a tile instead of 20 of all 2048x512: about ")
+    share = float(re.search(r"about ([\d.]+) times the work, and the memory of a tile$", line)[1])
+    assert 0.8 < share < 1, "attention over the whole canvas costs more than over its quarters"
 
 
 @pytest.mark.parametrize(
@@ -51,17 +53,23 @@ def test_the_line_says_what_is_done_and_what_would_be_done_without() -> None:
     [
         ({"enabled": False}, (512, 2048), "Off. Switched on: 4 tiles of 512x512"),
         ({"method": "direct"}, (512, 2048), "20 UNet evaluations of 2048x512 at once, 4.0 times the model's 512x512"),
-        ({}, (512, 512), "nothing to do, 512x512 fits one tile; 20 UNet evaluations of 512x512"),
-        ({"tile": 256}, (256, 512), "2 tiles of 256x256, 40 UNet evaluations; "),
+        ({}, (512, 512), "nothing to do, 512x512 fits one tile; 20 UNet evaluations as without"),
+        ({"tile": 256}, (256, 512), "2 tiles of 256x256, 40 UNet evaluations of a tile instead of 20 of all 512x256: "),
+        (
+            {"method": "MultiDiffusion", "overlap": 0.875},
+            (512, 2048),
+            "25 tiles of 512x512, 500 UNet evaluations",
+        ),
         (
             {"method": "ScaleCrafter"},
             (1024, 1024),
-            "1 tile of 1024x1024, 20 UNet evaluations, dilation 2 in the first 12; without: 20 UNet evaluations of",
+            "1 tile of 1024x1024, 20 UNet evaluations, dilation 2 in the first 12; the whole picture at once, "
+            "4.0 times the model's 512x512",
         ),
         (
             {"method": "ScaleCrafter"},
             (512, 2048),
-            "nothing to do, 2048x512's shorter side is not longer than the model's own; 20 UNet evaluations of",
+            "nothing to do, 2048x512's shorter side is not longer than the model's own; 20 UNet evaluations as without",
         ),
     ],
 )
@@ -95,7 +103,7 @@ def test_what_a_large_picture_cannot_be_is_said(size: tuple[int, int], output: O
 
 def test_the_line_of_a_huge_picture_is_quick_and_right() -> None:
     line = forecast(settings(fit="native", edges="ring"), [PlannedPass("", (32768, 32768), 150)], native=64)
-    assert line.startswith(f"{64 * 64} tiles of 512x512, {64 * 64 * 150} UNet evaluations; ")
+    assert line.startswith(f"{64 * 64} tiles of 512x512, {64 * 64 * 150} UNet evaluations of a tile")
 
 
 @pytest.mark.parametrize(

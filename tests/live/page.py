@@ -24,6 +24,7 @@ class Tab:
     def open_panel(self) -> None:
         """Switch the extension on, which unfolds its panel."""
         self.page.click(f"{self.panel('enabled')} > .label-wrap")
+        self.page.click(f"{self.panel('size_details')} > .label-wrap")
         self.page.wait_for_selector(f"{self.panel('width')} input", state="visible")
 
     def unfold_details(self) -> None:

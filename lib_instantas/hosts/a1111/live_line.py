@@ -18,7 +18,7 @@ from lib_instantas.methods import Request
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for
 from lib_instantas.summary import Summary, summarise, why_off
-from lib_instantas.tiling import LATENT_SCALE, Size
+from lib_instantas.tiling import LATENT_SCALE, CostModel, Size
 
 FOLLOWED = {
     "txt2img": (
@@ -125,6 +125,8 @@ def _pass(name: str, size: tuple[int, int], sampler: str, steps: int) -> Planned
 def forecast(settings: Settings, passes: list[PlannedPass], native: int, output: Output | None = None) -> str:
     """One line for the passes of a generation with a model of `native` latent pixels a side."""
     lines = [f"{work.name}{_describe(settings, work, native)}" for work in passes]
+    if any(work.composes for work in passes):
+        lines.append(_both_stages(settings, passes, native))
     warnings = size_warnings(passes[-1].size, output or Output()) if passes else ()
     if not passes:
         lines = [_upscaled(settings, native)]
@@ -144,13 +146,25 @@ def _describe(settings: Settings, work: PlannedPass, native: int) -> str:
     request = Request(canvas_for(work.size), native, settings, steps=work.evaluations)
     summary = _summary(request)
     about = "" if work.exact else "about "
-    without = f"{about}{work.evaluations} UNet evaluations of {_shown(work.size)}"
     if settings.method == "direct":
+        without = f"{about}{work.evaluations} UNet evaluations of {_shown(work.size)}"
         return f"{without} at once, {_times_native(request)}"
     if not summary.does_something:
         reason = why_off(settings.method).removeprefix("off: the image")
-        return f"nothing to do, {_shown(work.size)}{reason}; {without}"
-    return f"{about}{summary}; without: {without}, {_times_native(request)}"
+        return f"nothing to do, {_shown(work.size)}{reason}; {about}{work.evaluations} UNet evaluations as without"
+    if summary.dilated:
+        return f"{about}{summary}; the whole picture at once, {_times_native(request)}"
+    instead = f"of a tile instead of {work.evaluations} of all {_shown(work.size)}"
+    return f"{about}{summary} {instead}: about {summary.work:.2g} times the work, and the memory of a tile"
+
+
+def _both_stages(settings: Settings, passes: Sequence[PlannedPass], native: int) -> str:
+    """What two stages cost beside tiles from noise: the share of steps that tiles still make, and a small picture."""
+    first, last = passes
+    tiles = _summary(Request(canvas_for(last.size), native, settings, steps=first.evaluations))
+    cost = CostModel(settings.native_side(native))
+    small = cost(canvas_for(first.size)) / (cost(canvas_for(last.size)) * tiles.work)
+    return f"together about {last.evaluations / first.evaluations + small:.2g} times the work of tiles from noise"
 
 
 def _summary(request: Request) -> Summary:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from lib_instantas.agreement import METHODS_READ
 from lib_instantas.editor.page import HIDDEN
 from lib_instantas.hosts.a1111.composing import upscalers
 from lib_instantas.hosts.a1111.live_line import FOLLOWED, line_for
@@ -17,6 +18,8 @@ from lib_instantas.hosts.a1111.settings_page import choices_here, default_settin
 from lib_instantas.hosts.a1111.style import add_picture_upload
 from lib_instantas.hosts.a1111.upscaling import picture_upscalers
 from lib_instantas.infotext import KEY, from_text
+from lib_instantas.methods import METHODS
+from lib_instantas.methods.options import Fit, TileSide
 from lib_instantas.settings import kind, names, option
 
 try:
@@ -26,17 +29,23 @@ except ImportError:
 
 SWITCH = "enabled"
 
+OF_NOISE = {*Fit.__fields__, *TileSide.__fields__}
+"""Read by style alignment with every method."""
+
 REGIONS = "regions"
 """Drawn on the extension's own tab; the component only carries them."""
 
-FIRST = (("width", "height", "method"), ("compose",))
-"""What most people need: a size that the page's own controls do not offer."""
+SIZE = (("width", "height"),)
+"""What the page's own controls do not offer; where it is in use, the live line says so."""
 
+FIRST = (("compose",),)
 DETAILS = (
+    ("method",),
     ("tile", "tile_batch", "fit"),
     ("schedule", "edges", "movement"),
     ("gamma", "overlap"),
     ("dilation", "dilated_levels"),
+    ("hold", "told_size"),
 )
 UPSCALE = (("upscale_by", "upscaler"),)
 COMPOSE = (("compose_strength", "compose_guidance"), ("compose_upscaler", "compose_lora"))
@@ -61,6 +70,11 @@ class FromInfotext:
         return getattr(from_text(params[KEY]), self.name)
 
 
+def note(text: str) -> None:
+    """A sentence above some settings that says when to touch them."""
+    gr.HTML(paragraph(text), elem_classes=["instantas-line"])
+
+
 class Panel:
     """The components of one tab. `components` is in the order of the settings."""
 
@@ -75,6 +89,8 @@ class Panel:
             self.presets = PresetRow(elem_id, settings, interactive=reason is None)
             self._settings(interactive=reason is None)
         self.presets.connect(self._by_name)
+        if reason is None:
+            self._follow_the_method(settings.method)
         self.line.value = paragraph(f"InstantAS {reason}" if reason else "")
 
     @property
@@ -114,26 +130,59 @@ class Panel:
         placed = {
             SWITCH,
             REGIONS,
-            *(name for row in (*FIRST, *UPSCALE, *COMPOSE, *DETAILS, *STYLE, *VAE) for name in row),
+            *(name for row in (*FIRST, *SIZE, *UPSCALE, *COMPOSE, *DETAILS, *STYLE, *VAE) for name in row),
         }
         self._rows([*switch, *FIRST, (REGIONS,)], interactive)
         self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
-        edit = gr.Button("Edit regions", elem_id=self._elem_id("edit_regions"), size="sm", interactive=interactive)
-        edit.do_not_save_to_config = True
+        with gr.Row():
+            edit, clear = (
+                gr.Button(label, elem_id=self._elem_id(name), size="sm", interactive=interactive)
+                for name, label in (("edit_regions", "Edit regions"), ("clear_regions", "Clear regions"))
+            )
+        clear.click(lambda: "", None, self._by_name[REGIONS], show_progress=False, queue=False)
+        edit.do_not_save_to_config = clear.do_not_save_to_config = True
+        with gr.Accordion("Exact size", open=False, elem_id=self._elem_id("size_details")):
+            note(
+                "Only for sizes that the page's own Width and Height cannot be set to, such as 1209x523 or 8192x1024. "
+                "Both at 0: the page's."
+            )
+            self._rows(SIZE, interactive)
         given = self.tab == "img2img"
         with gr.Accordion("Upscale", open=False, elem_id=self._elem_id("upscale_details"), visible=given):
+            note("The picture that you give is enlarged first. A denoising strength of 0.2 to 0.4 keeps what it shows.")
             self._rows(UPSCALE, interactive)
         with gr.Accordion("Compose first", open=False, elem_id=self._elem_id("compose_details")):
+            note("For Compose first. A higher strength lets the tiles change more of the small picture.")
             self._rows(COMPOSE, interactive)
         with gr.Accordion("Tiles and how they move", open=False, elem_id=self._elem_id("details")):
+            note(
+                "Leave these unless you compare methods, see a seam, or run out of memory. "
+                "What the method does not use cannot be changed."
+            )
             self._rows([*DETAILS, *((name,) for name in names() if name not in placed)], interactive)
         with gr.Accordion("Style alignment", open=False, elem_id=self._elem_id("style")):
+            note("Where parts of a wide picture differ in colour though the prompt says nothing of it: try 0.4.")
             self._rows(STYLE, interactive)
             add_picture_upload(self._by_name["style_reference"], self._elem_id("style_picture"), interactive)
         with gr.Accordion("VAE in tiles", open=False, elem_id=self._elem_id("vae_details")):
+            note("Automatic does it. Take a smaller tile where decoding runs out of memory, fast where time matters.")
             self._rows(VAE, interactive)
         for component in self._by_name.values():
             component.do_not_save_to_config = True  # The settings page keeps the defaults, and only it.
+
+    def _follow_the_method(self, method: str) -> None:
+        """Only what the chosen method reads can be changed, and what the noise in its tiles may depend on."""
+        of_methods = [name for name in names() if name in METHODS_READ - OF_NOISE]
+
+        def usable(chosen: str) -> list[Any]:
+            read = METHODS[chosen].settings if chosen in METHODS else METHODS_READ
+            return [gr.update(interactive=name in read) for name in of_methods]
+
+        components = [self._by_name[name] for name in of_methods]
+        for name, component in zip(of_methods, components, strict=True):
+            component.interactive = name in METHODS[method].settings
+        chosen = self._by_name["method"]
+        chosen.change(usable, chosen, components, show_progress=False, queue=False)
 
     def _rows(self, rows: Sequence[Sequence[str]], interactive: bool) -> None:
         for row in rows:
