@@ -43,7 +43,7 @@ def settings(**values: Any) -> Settings:
 
 def test_the_line_says_what_is_done_and_what_would_be_done_without() -> None:
     line = forecast(settings(), [PlannedPass("", (512, 2048), 20)], native=64)
-    assert line.startswith("4 tiles of 512x512, 80 UNet evaluations of a tile instead of 20 of all 2048x512: about ")
+    assert line.startswith("4 tiles of 512x512, 80 UNet evaluations of a tile instead of 20 of 2048x512: about ")
     share = float(re.search(r"about ([\d.]+) times the work, and the memory of a tile$", line)[1])
     assert 0.8 < share < 1, "attention over the whole canvas costs more than over its quarters"
 
@@ -54,7 +54,7 @@ def test_the_line_says_what_is_done_and_what_would_be_done_without() -> None:
         ({"enabled": False}, (512, 2048), "Off. Switched on: 4 tiles of 512x512"),
         ({"method": "direct"}, (512, 2048), "20 UNet evaluations of 2048x512 at once, 4.0 times the model's 512x512"),
         ({}, (512, 512), "nothing to do, 512x512 fits one tile; 20 UNet evaluations as without"),
-        ({"tile": 256}, (256, 512), "2 tiles of 256x256, 40 UNet evaluations of a tile instead of 20 of all 512x256: "),
+        ({"tile": 256}, (256, 512), "2 tiles of 256x256, 40 UNet evaluations of a tile instead of 20 of 512x256: "),
         (
             {"method": "MultiDiffusion", "overlap": 0.875},
             (512, 2048),

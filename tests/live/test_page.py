@@ -40,13 +40,13 @@ def txt2img(page: Any) -> Tab:
 def test_the_line_follows_the_panel_and_the_page(txt2img: Tab) -> None:
     txt2img.open_panel()
     txt2img.small(steps=10)
-    txt2img.wait_for_line("6 tiles of 128x128, 60 UNet evaluations of a tile instead of 10 of all 320x192: about ")
+    txt2img.wait_for_line("6 tiles of 128x128, 60 UNet evaluations of a tile instead of 10 of 320x192: about ")
     txt2img.fill(txt2img.panel("width"), 1209)
     txt2img.fill(txt2img.panel("height"), 128)
     txt2img.wait_for_line("of 1209x128")
     txt2img.unfold_details()
     txt2img.fill(txt2img.panel("tile"), 512)
-    txt2img.wait_for_line("times the model's 512x512")
+    txt2img.wait_for_line("2 tiles of 640x128")
 
 
 def test_the_line_says_what_is_wrong(txt2img: Tab) -> None:
@@ -62,7 +62,7 @@ def test_a_size_that_is_emptied_is_the_pages_own_and_takes_its_error_away(txt2im
     txt2img.fill(txt2img.panel(name), 50)
     txt2img.wait_for_line(f"{name} must be 0")
     txt2img.empty(txt2img.panel(name))
-    txt2img.wait_for_line("6 tiles of 128x128, 60 UNet evaluations of a tile instead of 10 of all 320x192: about ")
+    txt2img.wait_for_line("6 tiles of 128x128, 60 UNet evaluations of a tile instead of 10 of 320x192: about ")
     assert txt2img.value(name) == "0"
 
 

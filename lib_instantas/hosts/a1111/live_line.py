@@ -154,7 +154,7 @@ def _describe(settings: Settings, work: PlannedPass, native: int) -> str:
         return f"nothing to do, {_shown(work.size)}{reason}; {about}{work.evaluations} UNet evaluations as without"
     if summary.dilated:
         return f"{about}{summary}; the whole picture at once, {_times_native(request)}"
-    instead = f"of a tile instead of {work.evaluations} of all {_shown(work.size)}"
+    instead = f"of a tile instead of {work.evaluations} of {_shown(work.size)}"
     return f"{about}{summary} {instead}: about {summary.work:.2g} times the work, and the memory of a tile"
 
 
