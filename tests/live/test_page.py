@@ -129,7 +129,7 @@ def test_send_to_img2img_takes_the_settings_along(txt2img: Tab) -> None:
     txt2img.generate()
     txt2img.page.click("#txt2img_send_to_img2img")
     img2img = Tab(txt2img.page, "img2img")
-    txt2img.page.wait_for_selector(f"{img2img.panel('width')} input", state="visible")
+    img2img.wait_for_line("The size is the panel's 301x192, not the page's")
     txt2img.page.wait_for_function(
         "s => document.querySelector(s).value === '301'", arg=f"{img2img.panel('width')} input"
     )

@@ -134,6 +134,8 @@ def forecast(
     if any(work.composes for work in passes):
         lines.append(_both_stages(settings, passes, native))
     warnings = size_warnings(passes[-1].size, output or Output()) if passes else ()
+    if passes and (settings.width or settings.height):
+        lines.append(f"The size is the panel's {_shown(passes[-1].size)}, not the page's")
     if not passes:
         lines = [_upscaled(settings, native)]
     text = "; ".join([*lines, *without_effect(settings), *warnings])
