@@ -10,24 +10,22 @@ from lib_instantas.errors import SettingsError
 from lib_instantas.methods import METHODS, NAMES, MethodOptions
 from lib_instantas.methods.options import Choice, Fit, StyleOptions, TileSide
 from lib_instantas.settings import Settings, names, option
-from lib_instantas.tiling import LATENT_SCALE, Size
 
 Offer = frozenset[Capability]
 """What a host can do."""
 
 
-def check(settings: Settings, offer: Offer, size: Size | None = None) -> None:
+def check(settings: Settings, offer: Offer) -> None:
     """Raises SettingsError if these settings cannot be done by a host that offers this, naming setting and value.
 
-    `size` is the finished picture's (height, width) in image pixels, where it is known. Settings that are not enabled
-    ask for nothing.
+    Settings that are not enabled ask for nothing.
     """
-    problems = list(_problems(settings, offer, size)) if settings.enabled else []
+    problems = list(_problems(settings, offer)) if settings.enabled else []
     if problems:
         raise SettingsError("; ".join(problems))
 
 
-def _problems(settings: Settings, offer: Offer, size: Size | None) -> Iterator[str]:
+def _problems(settings: Settings, offer: Offer) -> Iterator[str]:
     method = METHODS[settings.method]
     if lacking := method.needs - offer:
         yield (
@@ -44,18 +42,6 @@ def _problems(settings: Settings, offer: Offer, size: Size | None) -> Iterator[s
         elif "needs" in extra and extra["needs"] not in offer:
             reason = _reason({extra["needs"]})
             yield f"{name} must be {_either(free)} on this host, got {_shown(value)}: {reason}"
-    yield from _open_borders(settings, size)
-
-
-def _open_borders(settings: Settings, size: Size | None) -> Iterator[str]:
-    """Pictures are made on whole latents and cropped: what is cut away from a ring's ends would have met."""
-    for side, axis, wraps in zip(size or (), ("height", "width"), settings.wraps_per_axis, strict=False):
-        if wraps and side % LATENT_SCALE:
-            near = side // LATENT_SCALE * LATENT_SCALE
-            yield (
-                f"{axis} must be a multiple of {LATENT_SCALE} with wrap {settings.wrap}, got {side}: cropped to that "
-                f"size, opposite borders would not meet (take {near} or {near + LATENT_SCALE}, or wrap off)"
-            )
 
 
 def methods_of(offer: Offer) -> list[str]:

@@ -20,6 +20,7 @@ from lib_instantas.hosts import diffusers_vae
 from lib_instantas.hosts.checkpoints import load_pipeline, weights_of
 from lib_instantas.hosts.samplers import SAMPLERS, evaluations_of, use_sampler
 from lib_instantas.hosts.standalone import Generator, Job, Result
+from lib_instantas.panorama import XMP_KEY, sphere_xmp
 from lib_instantas.settings import SettingsError, parse_settings
 from lib_instantas.vae import coder
 
@@ -130,14 +131,18 @@ def test_a_rolled_beginning_gives_the_rolled_picture(method: str, tmp_path: Path
     assert "VAE in tiles" in said(generator(job(method=method, wrap="both")))
 
 
-@pytest.mark.parametrize(("size", "named"), [((64, 199), "width"), ((67, 192), "height")])
-def test_a_ring_that_would_be_cropped_is_refused_before_anything_is_painted(
-    generator: Generator, size: tuple[int, int], named: str
-) -> None:
-    painted: list[int] = []
-    with pytest.raises(SettingsError, match=f"{named} must be a multiple of 8 with wrap both"):
-        generator(job(size, wrap="both"), on_step=lambda step, latents: painted.append(step))
-    assert not painted
+@pytest.mark.parametrize("size", [(67, 192), (64, 199), (67, 189)])
+def test_a_picture_closed_on_itself_has_its_exact_size(generator: Generator, size: tuple[int, int]) -> None:
+    assert generator(job(size, wrap="both")).image.size == size[::-1]
+
+
+def test_a_360_picture_says_so_in_its_file(generator: Generator, tmp_path: Path) -> None:
+    result = generator(job((64, 128), wrap="horizontal"))
+    for name in ("sphere.png", "sphere.jpg"):
+        save(result, tmp_path / name)
+        assert sphere_xmp((64, 128)).encode() in (tmp_path / name).read_bytes()
+    plain = generator(job((64, 128), wrap="both"))
+    assert XMP_KEY not in plain.image.info
 
 
 # Samplers

@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from lib_instantas.hosts.standalone import Result
+from lib_instantas.panorama import XMP_KEY, jpeg_with_xmp
 from lib_instantas.settings import SettingsError
 from lib_instantas.tiling import Size
 
@@ -60,10 +61,19 @@ def save(result: Result, file: Path) -> Path:
 
 def _write(result: Result, file: Path) -> None:
     if file.suffix.lower() == ".png":
-        metadata = PngInfo()
-        metadata.add_text("parameters", result.infotext)
-        result.image.save(file, pnginfo=metadata)
+        result.image.save(file, pnginfo=png_texts(result))
         return
     exif = Image.Exif()
     exif[EXIF] = {USER_COMMENT: b"UNICODE\0" + result.infotext.encode("utf-16-be")}
     result.image.convert("RGB").save(file, exif=exif, quality=95)
+    if file.suffix.lower() != ".webp" and XMP_KEY in result.image.info:
+        file.write_bytes(jpeg_with_xmp(file.read_bytes(), result.image.info[XMP_KEY]))
+
+
+def png_texts(result: Result) -> PngInfo:
+    """What a PNG of a picture says: how it was made, and of a 360° picture what viewers look for."""
+    metadata = PngInfo()
+    metadata.add_text("parameters", result.infotext)
+    if XMP_KEY in result.image.info:
+        metadata.add_text(XMP_KEY, result.image.info[XMP_KEY])
+    return metadata

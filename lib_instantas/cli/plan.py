@@ -35,7 +35,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the plan and draw it if asked to."""
     settings, size = settings_from(options), parse_size(options.size)
-    check(settings, ALL, size)
+    check(settings, ALL)
     request = _request(options, settings, size)
     summary = summarise(request)
     print(json.dumps(summary.as_json()) if options.json else _words(summary, without_effect(settings)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lib_instantas.errors import SettingsError
+from lib_instantas.sizes import central_crop
 from lib_instantas.tiling import Size
 
 if TYPE_CHECKING:
@@ -44,11 +45,37 @@ def enlarged_picture(picture: Image, size: Size, name: str, closed: tuple[bool, 
     """
     from PIL import Image as Pillow
 
-    top, left, height, width = _central((picture.height, picture.width), size, closed)
+    part = _central((picture.height, picture.width), size, closed)
+    return _resized(picture.convert("RGB"), size, part, closed, Pillow.Resampling[FILTERS[name]])
+
+
+def finished(picture: Image, size: Size, closed: tuple[bool, bool]) -> Image:
+    """A picture of any mode, made on whole latents, at its exact `size` (height, width).
+
+    An open axis (vertical, horizontal) is cropped in the middle; one that is `closed` is shrunk by Lanczos, which sees
+    the other end beyond its border: a crop would cut the place at which both ends meet.
+    """
+    from PIL import Image as Pillow
+
+    have = picture.height, picture.width
+    ring = size[0] if closed[0] else have[0], size[1] if closed[1] else have[1]
+    if ring != have:
+        picture = _resized(picture, ring, (0, 0, *have), closed, Pillow.Resampling.LANCZOS)
+    return picture if ring == size else picture.crop(central_crop(ring, size))
+
+
+def _resized(
+    picture: Image, size: Size, part: tuple[float, float, float, float], closed: tuple[bool, bool], resampling: Any
+) -> Image:
+    """The part (top, left, height, width) at `size`; an axis that is `closed` goes on beyond its border."""
+    from PIL import Image as Pillow
+
+    top, left, height, width = part
     reach = [REACH if wraps else 0 for wraps in closed]
-    pixels = np.pad(np.asarray(picture.convert("RGB")), [(n, n) for n in reach] + [(0, 0)], mode="wrap")
+    pixels = np.asarray(picture)
+    padded = np.pad(pixels, [(n, n) for n in reach] + [(0, 0)] * (pixels.ndim - 2), mode="wrap")
     box = (left + reach[1], top + reach[0], left + reach[1] + width, top + reach[0] + height)
-    return Pillow.fromarray(pixels).resize((size[1], size[0]), Pillow.Resampling[FILTERS[name]], box)
+    return Pillow.fromarray(padded, picture.mode).resize((size[1], size[0]), resampling, box)
 
 
 def enlarged_latents(latents: Tensor, canvas: Size, name: str, closed: tuple[bool, bool] = (False, False)) -> Tensor:

@@ -16,14 +16,14 @@ from lib_instantas.denoiser import Around
 from lib_instantas.hosts.diffusers_lora import Lora, read_lora
 from lib_instantas.hosts.diffusers_regions import prompts_for
 from lib_instantas.hosts.diffusers_vae import is_known
-from lib_instantas.hosts.enlarging import check_upscaler, enlarges_latents
+from lib_instantas.hosts.enlarging import check_upscaler, enlarges_latents, finished
 from lib_instantas.hosts.jobs import Job, Stage, check_job, stages_of
 from lib_instantas.hosts.samplers import SAMPLERS, use_sampler
 from lib_instantas.hosts.staging import OnStep, Picture, Stages, Watcher, can_go_on, native_of
 from lib_instantas.hosts.synchronising import Features, style_statistics
 from lib_instantas.infotext import KEY, quoted, to_text
+from lib_instantas.panorama import XMP_KEY, is_sphere, sphere_xmp
 from lib_instantas.regions import RegionSetup
-from lib_instantas.sizes import central_crop
 from lib_instantas.summary import done_by
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Generator:
     def check(self, job: Job) -> None:
         """Raises SettingsError, before anything is painted, for a job that cannot be done."""
         check_job(job)
-        check(job.settings, self.offer, job.size)
+        check(job.settings, self.offer)
         if job.composes:
             check_upscaler(job.settings.compose_upscaler)
             self.lora(job)
@@ -119,7 +119,10 @@ class Generator:
             picture = run(stage, picture, watcher, as_latents=enlarges_latents(job.settings.compose_upscaler))
             watcher = watcher.later(stage.evaluations)
         image = run(last, picture, watcher)
-        image = image.crop(central_crop((image.height, image.width), job.size))
+        closed = job.settings.wraps_per_axis if job.settings.enabled else (False, False)
+        image = finished(image, job.size, closed)
+        if is_sphere(job.size, closed):
+            image.info[XMP_KEY] = sphere_xmp(job.size)
         return Result(image, self._infotext(job, run.about_vae))
 
     def _infotext(self, job: Job, about_vae: str) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL.PngImagePlugin import PngInfo
 
 from lib_instantas import __version__
+from lib_instantas.cli.pictures import png_texts
 from lib_instantas.editor.page import HIDDEN, PageConfig, Target
 from lib_instantas.editor.service import EditorService
 from lib_instantas.editor.tab import build_tab
@@ -214,12 +214,10 @@ def _told(text: str, state: str = "idle") -> tuple[Any, ...]:
 
 def _saved(result: Result) -> str:
     """A PNG that carries its infotext, in the folder that Gradio serves and keeps."""
-    metadata = PngInfo()
-    metadata.add_text("parameters", result.infotext)
     folder = Path(tempfile.gettempdir()) / "gradio"
     folder.mkdir(exist_ok=True)
     path = Path(tempfile.mkdtemp(dir=folder)) / "instantas.png"
-    result.image.save(path, pnginfo=metadata)
+    result.image.save(path, pnginfo=png_texts(result))
     return str(path)
 
 

@@ -25,6 +25,7 @@ CREDENTIALS = ("live", "test-pass")
 
 CONFIG = {
     "samples_save": True,
+    "samples_format": "png",
     "show_progress_type": "Approx cheap",
     "outdir_samples": "",
     "save_to_dirs": False,

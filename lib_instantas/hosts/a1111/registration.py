@@ -5,6 +5,7 @@ from __future__ import annotations
 from modules import script_callbacks
 
 from lib_instantas.hosts.a1111.api import add_routes
+from lib_instantas.hosts.a1111.panorama import after_saving, before_saving
 from lib_instantas.hosts.a1111.parts import register_part
 from lib_instantas.hosts.a1111.parts.controlnet import controlnet_hints
 from lib_instantas.hosts.a1111.parts.dilation import dilated_convolutions
@@ -14,6 +15,7 @@ from lib_instantas.hosts.a1111.samplers import refusal
 from lib_instantas.hosts.a1111.sampling import before_evaluation
 from lib_instantas.hosts.a1111.settings_page import add_options
 from lib_instantas.hosts.a1111.tab import on_ui_tabs
+from lib_instantas.hosts.a1111.viewer import add_viewer
 from lib_instantas.hosts.a1111.xyz import add_axes
 
 
@@ -22,7 +24,10 @@ def register() -> None:
     script_callbacks.on_ui_settings(add_options)
     script_callbacks.on_before_ui(add_axes)
     script_callbacks.on_app_started(add_routes)
+    script_callbacks.on_app_started(add_viewer)
     script_callbacks.on_ui_tabs(on_ui_tabs)
+    script_callbacks.on_before_image_saved(before_saving)
+    script_callbacks.on_image_saved(after_saving)
     for factory in (controlnet_hints, dilated_convolutions, padding_as_trained, regional_prompts):
         register_part(factory)
     if refusal() is None:

@@ -18,6 +18,7 @@ from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.hosts.a1111.neighbours import check_neighbours
 from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.panel import Panel
+from lib_instantas.hosts.a1111.panorama import mark_sphere
 from lib_instantas.hosts.a1111.parts.regions import check_region_prompts
 from lib_instantas.hosts.a1111.report import erase
 from lib_instantas.hosts.a1111.samplers import family, refusal
@@ -110,7 +111,8 @@ class InstantASScript(scripts.Script):
     def postprocess_image(self, p: Any, pp: Any, *args: Any) -> None:
         """Crop to the exact pixel, before anything is pasted over the picture, saved or described."""
         if (generation := generation_of(p)) is not None:
-            pp.image = cropped(pp.image, generation.exact_size(p), slack_of(p))
+            pp.image = cropped(pp.image, generation.exact_size(p), slack_of(p), generation.settings.wraps_per_axis)
+            mark_sphere(pp.image, generation)
 
     def postprocess_maskoverlay(self, p: Any, ppmo: Any, *args: Any) -> None:
         """Crop what inpainting lays over the picture, and its mask, in the same way."""
@@ -119,12 +121,14 @@ class InstantASScript(scripts.Script):
             return
         for name in ("overlay_image", "mask_for_overlay"):
             if getattr(ppmo, name) is not None:
-                setattr(ppmo, name, cropped(getattr(ppmo, name), generation.exact_size(p), slack_of(p)))
+                closed = generation.settings.wraps_per_axis
+                setattr(ppmo, name, cropped(getattr(ppmo, name), generation.exact_size(p), slack_of(p), closed))
 
     def postprocess_image_after_composite(self, p: Any, pp: Any, *args: Any) -> None:
         """The host writes the picture next: whatever a job within the job left in the metadata gives way."""
         if (generation := generation_of(p)) is not None:
             generation.write_report(p)
+            mark_sphere(pp.image, generation)
 
     def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
         """Let the API's information name the exact size too."""
@@ -167,7 +171,7 @@ class InstantASScript(scripts.Script):
         check_neighbours(p, settings)
         check_region_prompts(settings)
         generation = self._begin(p, settings, native_side(shared.sd_model))
-        check(generation.settings, offer_of_model(), generation.exact_size(p))
+        check(generation.settings, offer_of_model())
         _warn_of_size(p, generation)
         generation.write_report(p)
 

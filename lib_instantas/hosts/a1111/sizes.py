@@ -1,6 +1,7 @@
 """The size of a picture: to the exact pixel, and what a very large one cannot be.
 
-It is made on the next multiple of 8 and cropped centrally before anybody sees it.
+It is made on the next multiple of 8 and cropped centrally before anybody sees it, or shrunk to it along an axis that is
+closed on itself, where a crop would cut the place at which both ends meet.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 from modules import shared
 from PIL import Image
 
+from lib_instantas.hosts.enlarging import finished
 from lib_instantas.settings import LARGEST_SIDE, Settings, SettingsError
-from lib_instantas.sizes import central_crop
 from lib_instantas.tiling import LATENT_SCALE, Size, round_up
 
 SIZE_KEY = "Size"
@@ -89,13 +90,18 @@ def final_size(p: Any) -> Size:
     return int(p.height * p.hr_scale), int(p.width * p.hr_scale)
 
 
-def cropped(image: Image.Image, exact: Size | None, slack: int) -> Image.Image:
-    """The middle of a picture on each axis where it is at most `slack` pixels larger than it should be."""
+def cropped(
+    image: Image.Image, exact: Size | None, slack: int, closed: tuple[bool, bool] = (False, False)
+) -> Image.Image:
+    """The middle of a picture on each axis where it is at most `slack` pixels larger than it should be.
+
+    An axis (vertical, horizontal) that is `closed` is shrunk instead, so that its ends still meet.
+    """
     size = image.height, image.width
     height, width = (
         want if 0 <= have - want <= slack else have for have, want in zip(size, exact or size, strict=True)
     )
-    return image if (height, width) == size else image.crop(central_crop(size, (height, width)))
+    return image if (height, width) == size else finished(image, (height, width), closed)
 
 
 def slack_of(p: Any) -> int:

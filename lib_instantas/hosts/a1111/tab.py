@@ -20,6 +20,9 @@ from lib_instantas.hosts.a1111.native import SD1
 
 LABEL, ID = "InstantAS", "instantas"
 
+VIEWER = "instantas_viewer_root"
+"""Element id of the place in which pictures are looked at (`javascript/instantas_viewer.js`)."""
+
 STEPS = 20
 """Steps for which a prompt's schedule is laid out to count its tokens; the longest of its prompts counts."""
 
@@ -28,6 +31,7 @@ def on_ui_tabs() -> list[tuple[Any, str, str]]:
     """The tab as the host wants it: its page, its label, its id."""
     with gr.Blocks(analytics_enabled=False) as page:
         build_tab(service(), PageConfig(tuple(_target(tab) for tab in ("txt2img", "img2img")), tab=LABEL))
+        gr.HTML(f'<div id="{VIEWER}"></div>')
     return [(page, LABEL, ID)]
 
 

@@ -48,6 +48,14 @@ def on_ui_tabs(callback: Callable[..., Any]) -> None:
     registered["ui_tabs"].append(callback)
 
 
+def on_before_image_saved(callback: Callable[..., Any]) -> None:
+    registered["before_image_saved"].append(callback)
+
+
+def on_image_saved(callback: Callable[..., Any]) -> None:
+    registered["image_saved"].append(callback)
+
+
 def cfg_denoiser_callback(params: CFGDenoiserParams) -> None:
     for callback in registered["cfg_denoiser"]:
         try:
