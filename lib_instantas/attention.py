@@ -1,19 +1,21 @@
 """Regional attention: every query attends to the prompts of its own place only (InstantAS, section 3.3, eq. 10).
 
-The prompts lie one behind another on the token axis (`conditioning.lay_out`). A query's share of each prompt is added
-to its scores as a logarithm, so that one masked softmax is the paper's per-region attention for all regions at once:
-a share of 0 excludes a prompt, a share of 1 leaves its softmax as it is, and shares between blend.
+The prompts lie one behind another on the token axis (`conditioning.lay_out`). Each prompt that has a share in a tile
+answers its queries on its own, and the answers are added in proportion to the shares, as eq. 10 has it: a share of 0
+excludes a prompt, a share of 1 leaves its answer as it is, and shares between blend.
+
+In the first evaluations regions may be bound hard: then self-attention stays within a region too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -21,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from lib_instantas.conditioning import SlotLayout
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.device import no_autocast
-from lib_instantas.region_masks import CallMasks, CanvasShares, KeptMasks
+from lib_instantas.region_masks import Attention, CallMasks, CanvasShares, KeptMasks, Slots, attend_within_region
 from lib_instantas.regions import RegionSetup
 from lib_instantas.tiling import Size
 
@@ -73,19 +75,33 @@ def _found_layers(model: nn.Module) -> Iterator[CrossAttentionLayer]:
                 yield CrossAttentionLayer(module, transformer)
 
 
+def _self_attention_layers(model: nn.Module) -> Iterator[CrossAttentionLayer]:
+    for transformer in model.modules():
+        for block in getattr(transformer, "transformer_blocks", ()):
+            module, of_prompts = getattr(block, "attn1", None), {id(one) for one in _cross_attention_of_block(block)}
+            if module is not None and id(module) not in of_prompts and _is_attention(module):
+                yield CrossAttentionLayer(module, transformer)
+
+
+def _is_attention(module: nn.Module) -> bool:
+    return all(hasattr(module, part) for part in ATTENTION_PARTS)
+
+
 def _cross_attention_of_block(block: Any) -> Iterator[nn.Module]:
     both = getattr(block, "disable_self_attn", False) or getattr(block, "only_cross_attention", False)
     for name in ("attn1", "attn2") if both else ("attn2",):
         module = getattr(block, name, None)
-        if module is not None and all(hasattr(module, part) for part in ATTENTION_PARTS):
+        if module is not None and _is_attention(module):
             yield module
 
 
 class RegionalAttention:
-    """A part of TiledDenoiser (`around`) that gives every model call the masks of its tiles.
+    """A part of TiledDenoiser (`around`) that gives every model call the shares of its tiles.
 
     `layout` must be what the conditioning of the coming calls was laid out to; None means that it holds the main
-    prompt only and nothing is to be done. `upcast` computes scores in fp32.
+    prompt only and nothing is to be done. `upcast` computes scores in fp32. A canvas that is `closed` on its (vertical,
+    horizontal) axis has feathers that go on at the other end. In the first `binding` evaluations of its first canvas
+    each region is hard, whatever its weight and feather, and sees in self-attention only itself.
     """
 
     def __init__(
@@ -95,23 +111,30 @@ class RegionalAttention:
         *,
         upcast: bool = False,
         prepare_context: PrepareContext = unaltered_context,
+        closed: tuple[bool, bool] = (False, False),
+        binding: int = 0,
     ) -> None:
         self.layers = tuple(layer for model in models for layer in cross_attention_layers(model))
+        self.within = tuple(layer for model in models for layer in _self_attention_layers(model)) if binding else ()
         self.setup = setup
         self.upcast = upcast
         self.prepare_context = prepare_context
+        self.closed = closed
+        self.binding = binding
         self.layout: SlotLayout | None = None
-        self._shares: dict[Size, CanvasShares] = {}
+        self._shares: dict[tuple[Size, bool], CanvasShares] = {}
+        self._first: Size | None = None
         self._kept = KeptMasks()
 
     def shares(self, canvas: Size) -> Tensor:
         """Each prompt's share of each latent pixel, [slots, H, W], in main memory."""
         return self._shares_of(canvas).shares
 
-    def _shares_of(self, canvas: Size) -> CanvasShares:
-        if canvas not in self._shares:
-            self._shares[canvas] = CanvasShares(self.setup.shares(canvas))
-        return self._shares[canvas]
+    def _shares_of(self, canvas: Size, hard: bool = False) -> CanvasShares:
+        if (canvas, hard) not in self._shares:
+            setup = self.setup.hard() if hard else self.setup
+            self._shares[canvas, hard] = CanvasShares(setup.shares(canvas, self.closed))
+        return self._shares[canvas, hard]
 
     @contextmanager
     def __call__(self, call: ModelCall) -> Iterator[None]:
@@ -119,14 +142,18 @@ class RegionalAttention:
         if self.layout is None:
             yield
             return
-        masks = CallMasks(self._shares_of(call.plan.canvas), call, self.layout, self._kept)
+        self._first = self._first or call.plan.canvas
+        hard = call.evaluation < self.binding and call.plan.canvas == self._first
+        masks = CallMasks(self._shares_of(call.plan.canvas, hard), call, self.layout, self._kept, hard)
+        layers = [(layer, self._forward) for layer in self.layers]
+        layers += [(layer, self._forward_within) for layer in self.within if hard]
         with ExitStack() as stack:
-            grids = {id(layer.transformer): _Grid() for layer in self.layers}
-            for transformer in {id(layer.transformer): layer.transformer for layer in self.layers}.values():
+            grids = {id(layer.transformer): _Grid() for layer, _ in layers}
+            for transformer in {id(layer.transformer): layer.transformer for layer, _ in layers}.values():
                 handle = transformer.register_forward_pre_hook(grids[id(transformer)].note, with_kwargs=True)
                 stack.callback(handle.remove)
-            for layer in self.layers:
-                forward = self._forward(layer.module, grids[id(layer.transformer)], masks)
+            for layer, of_layer in layers:
+                forward = of_layer(layer.module, grids[id(layer.transformer)], masks)
                 stack.enter_context(_replaced(layer.module, forward))
             yield
 
@@ -142,11 +169,28 @@ class RegionalAttention:
             if masks.is_one_prompt:
                 return original(x, *args, **kwargs)
             _refuse_host_mask(kwargs)
-            bias = partial(masks.bias, grid.size, context)
+            slots = masks.slots(grid.size, context)
             own = partial(attend, module, x, self.prepare_context(module, context), upcast=self.upcast)
             if not is_hooked:
-                return own(bias)
-            return masked(partial(original, x, *args, **kwargs), context.shape[1], bias, own)
+                return own(slots.blended)
+            return regional(partial(original, x, *args, **kwargs), context.shape[1], slots, own)
+
+        return forward
+
+    def _forward_within(self, module: nn.Module, grid: _Grid, masks: CallMasks) -> Callable[..., Tensor]:
+        original, is_hooked = module.forward, _is_hooked(module)
+
+        def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            if masks.is_one_prompt:
+                return original(x, *args, **kwargs)
+            if is_hooked or _found_context(args, kwargs)[0] is not None or x.shape[1] != math.prod(grid.size):
+                raise ValueError("InstantAS: region_binding must be 0 beside what changes self-attention or its tokens")
+            shares = masks.shares(grid.size, x.device)
+
+            def within(_: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+                return attend_within_region(q, k, v, shares)
+
+            return attend(module, x, self.prepare_context(module, x), within, upcast=self.upcast)
 
         return forward
 
@@ -161,47 +205,48 @@ class _Grid:
         self.size = (features.shape[-2], features.shape[-1])
 
 
-Bias = Callable[[torch.dtype], Tensor]
-"""A bias on attention scores, [B or 1, 1, N, T], in the precision of the scores."""
+Blend = Callable[[Attention, Tensor, Tensor, Tensor], Tensor]
+"""Asks attention as often as it takes for queries, keys and values, and puts its answers together."""
 
 
-def masked(hooked: Callable[[], Tensor], tokens: int, bias: Bias, own: Callable[[Bias | None], Tensor]) -> Tensor:
-    """What a layer answers whose `forward` somebody replaced, with a bias on its scores over so many tokens.
+def regional(hooked: Callable[[], Tensor], tokens: int, slots: Slots, own: Callable[..., Tensor]) -> Tensor:
+    """What a layer answers whose `forward` somebody replaced, with every query attending to its own prompts only.
 
-    An extension that adds to a layer (IP-Adapter, PuLID) first attends to the prompt with PyTorch's own attention;
-    there the bias is put in, and all that the extension adds stays. Where that attention is another, what it adds is
-    taken to be its answer without regions less the layer's `own` without regions.
+    An extension that adds to a layer (IP-Adapter, PuLID) first attends to the prompt with PyTorch's own attention over
+    so many tokens; there the prompts are told apart, and all that the extension adds stays. Where that attention is
+    another, what it adds is taken to be its answer without regions less the layer's `own` without regions.
     """
-    with _BiasedScores(tokens, bias) as scores:
+    with _RegionalScores(tokens, slots) as scores:
         result = hooked()
-    return result if scores.are_biased else own(bias) + (result - own(None))
+    return result if scores.are_regional else own(slots.blended) + (result - own())
 
 
-class _BiasedScores(TorchFunctionMode):
-    """While entered, the first attention of PyTorch's own over so many tokens gets a bias on its scores."""
+class _RegionalScores(TorchFunctionMode):
+    """While entered, the first attention of PyTorch's own over so many tokens is asked prompt by prompt."""
 
-    def __init__(self, tokens: int, bias: Bias) -> None:
+    def __init__(self, tokens: int, slots: Slots) -> None:
         super().__init__()
         self.tokens = tokens
-        self.bias = bias
-        self.are_biased = False
+        self.slots = slots
+        self.are_regional = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """One call from Python to PyTorch."""
         kwargs = kwargs or {}
-        if self.are_biased or getattr(func, "__name__", "") != "scaled_dot_product_attention":
+        if self.are_regional or getattr(func, "__name__", "") != "scaled_dot_product_attention":
             return func(*args, **kwargs)
         given = dict(zip(("query", "key", "value", "attn_mask", "dropout_p", "is_causal"), args, strict=False)) | kwargs
         if given["key"].shape[-2] != self.tokens or given.get("attn_mask") is not None:
             return func(*args, **kwargs)
-        self.are_biased = True
-        return func(**given | {"attn_mask": self.bias(given["query"].dtype)})
+        self.are_regional = True
+        q, k, v = (given.pop(name) for name in ("query", "key", "value"))
+        return self.slots.blended(lambda q, k, v, mask: func(q, k, v, **given | {"attn_mask": mask}), q, k, v)
 
 
 def attend(
-    module: Any, x: Tensor, context: tuple[Tensor, Tensor], bias: Bias | None = None, upcast: bool = False
+    module: Any, x: Tensor, context: tuple[Tensor, Tensor], blend: Blend | None = None, upcast: bool = False
 ) -> Tensor:
-    """What the attention module answers for queries x [B, N, C], with a bias on its scores over T tokens.
+    """What the attention module answers for queries x [B, N, C] over T tokens, put together by `blend`.
 
     Its layers are called through their own forward, where LoRA acts. Keys come from context[0], values from context[1].
     `upcast` computes the scores in fp32.
@@ -211,16 +256,17 @@ def attend(
         for projection, tokens in ((module.to_q, x), (module.to_k, context[0]), (module.to_v, context[1]))
     )
     q, k = _normed(module, "norm_q", q), _normed(module, "norm_k", k)
+    answer = partial(blend, _attention) if blend else _attention
     if upcast or getattr(module, "upcast_attention", False):
         with no_autocast(x.device):
-            out = _weighted_values(q.float(), k.float(), v.float(), bias).to(q.dtype)
+            out = answer(q.float(), k.float(), v.float()).to(q.dtype)
     else:
-        out = _weighted_values(q, k, v, bias)
+        out = answer(q, k, v)
     return _project_out(module, out.transpose(1, 2).flatten(2), x)
 
 
-def _weighted_values(q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> Tensor:
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias(q.dtype))
+def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 def _normed(module: Any, name: str, heads: Tensor) -> Tensor:

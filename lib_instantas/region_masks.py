@@ -1,4 +1,4 @@
-"""The masks of regional attention for one model call, made where the model computes.
+"""The shares of regional attention for one model call, made where the model computes.
 
 The shares go to the device once per canvas. Which prompts a tile sees is read from the copy in main memory, so that no
 call waits for the device.
@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib_instantas.conditioning import SlotLayout, is_padding
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.fusion import cut
 from lib_instantas.shapes import area_resample_halved
-from lib_instantas.tiling import Size, Tile, TilePlan
+from lib_instantas.tiling import Size, Tile, TilePlan, round_up
+
+OTHER_REGION = 1000.0
+"""What the scores of another region's keys are lowered by: after the softmax nothing is left of them."""
 
 KEPT_BYTES = 64 * 2**20
 """Masks of a plan that stay on the device for its next use; what goes beyond is made anew for each call."""
@@ -73,22 +78,53 @@ class KeptMasks:
         return mask
 
 
-class CallMasks:
-    """The masks of one model call.
+@dataclass(frozen=True)
+class Slots:
+    """How attention over the tokens of several prompts is put together, for every query of one layer.
 
-    Slots without a share in any of its tiles are left out of the context: masked or absent is the same softmax.
+    `lengths` are the tokens of each prompt, one behind another, `shares` [rows or 1, prompts, queries] how much of a
+    query belongs to each, `padding` which tokens only fill up their prompt, [rows, tokens], or None where none do.
     """
 
-    def __init__(self, shares: CanvasShares, call: ModelCall, layout: SlotLayout, kept: KeptMasks) -> None:
+    lengths: tuple[int, ...]
+    shares: Tensor
+    padding: Tensor | None = None
+
+    def blended(self, attention: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Each prompt's own answer to queries [B, heads, N, C], weighted by its share (InstantAS, eq. 10)."""
+        out, start = torch.zeros_like(q), 0
+        for slot, length in enumerate(self.lengths):
+            own = slice(start, start + length)
+            mask = None if self.padding is None else ~self.padding[:, None, None, own]
+            answer = attention(q, k[:, :, own], v[:, :, own], mask)
+            out = torch.addcmul(out, answer, self.shares[:, slot, None, :, None].to(answer))
+            start += length
+        return out
+
+
+Attention = Callable[[Tensor, Tensor, Tensor, "Tensor | None"], Tensor]
+"""Attention of queries [B, heads, N, C] to keys and values, with a mask of the tokens that count."""
+
+
+class CallMasks:
+    """The shares of one model call.
+
+    Slots without a share in any of its tiles are left out of the context: masked or absent is the same softmax. Where
+    it is `hard`, every query belongs to one prompt alone.
+    """
+
+    def __init__(
+        self, shares: CanvasShares, call: ModelCall, layout: SlotLayout, kept: KeptMasks, hard: bool = False
+    ) -> None:
         self._shares = shares
         self._call = call
         self._layout = layout
         self._kept = kept
+        self._hard = hard
         self._slots = shares.slots_in(call)
         self._has_padding = any(layout.padded[slot] for slot in self._slots)
         self._lengths: tuple[int, ...] = ()
         self._seen: tuple[Tensor, Tensor] | None = None
-        self._biases: dict[tuple[Size, torch.dtype], Tensor] = {}
         kept.follow(call.plan)
 
     @property
@@ -104,59 +140,46 @@ class CallMasks:
             pieces = [context[:, layout.slots[slot]] for slot in self._slots]
             whole = len(pieces) == len(layout.slots)
             self._seen = context, context if whole else pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
-            self._biases.clear()
         return self._seen[1]
 
-    def bias(self, grid: Size, context: Tensor, dtype: torch.dtype) -> Tensor:
-        """What is added to the scores, [rows or 1, 1, queries, tokens]: the logarithm of the query's share of a prompt.
+    def slots(self, grid: Size, context: Tensor) -> Slots:
+        """How a layer with a grid of queries puts the prompts of its context together."""
+        padding = is_padding(context) if self._has_padding else None
+        return Slots(self._lengths, self.shares(grid, context.device), padding)
 
-        A prompt's tokens divide its share among them, lest a blend leans to the longer prompt.
-        """
-        if (grid, dtype) not in self._biases:
-            make = self._bias_with_padding if self._has_padding else self._bias
-            self._biases[grid, dtype] = make(grid, context, dtype)
-        return self._biases[grid, dtype]
-
-    def _bias(self, grid: Size, context: Tensor, dtype: torch.dtype) -> Tensor:
-        def make() -> Tensor:
-            logs = self._log_shares(grid, context.device)
-            per_token = [logs[:, i, :, None] - math.log(length) for i, length in enumerate(self._lengths)]
-            return self._for_rows(self._for_tokens([one.to(dtype) for one in per_token]))[:, None]
-
-        return self._kept.get((self._call.tiles, self._call.rows, self._lengths, grid, dtype, context.device), make)
-
-    def _bias_with_padding(self, grid: Size, context: Tensor, dtype: torch.dtype) -> Tensor:
-        logs = self._log_shares(grid, context.device)
-        per_token = self._for_tokens([logs[:, i, :, None] for i in range(len(self._lengths))])
-        return (self._for_rows(per_token) + self._token_bias(context)[:, None])[:, None].to(dtype)
-
-    def _log_shares(self, grid: Size, device: torch.device) -> Tensor:
-        """The logarithm of each active slot's share of each query, [tiles, slots, queries]."""
+    def shares(self, grid: Size, device: torch.device) -> Tensor:
+        """Each active slot's share of each query, [rows or 1, slots, queries]; rows of a single tile are alike."""
 
         def make() -> Tensor:
             shares = self._shares.on(device)
             tiles = torch.stack([cut(shares, self._call.plan, tile) for tile in self._call.tiles])
             if len(self._slots) < len(shares):
                 tiles = torch.stack([tiles[:, slot] for slot in self._slots], dim=1)
-            return area_resample_halved(tiles, grid).flatten(2).log()
+            shares = area_resample_halved(tiles, grid).flatten(2)
+            shares = _one_hot(shares) if self._hard else shares
+            return shares if len(shares) == 1 else shares.repeat_interleave(self._call.rows, dim=0)
 
-        return self._kept.get((self._call.tiles, self._slots, grid, device), make)
+        return self._kept.get((self._call.tiles, self._call.rows, self._slots, grid, device, self._hard), make)
 
-    def _for_tokens(self, slots: list[Tensor]) -> Tensor:
-        """Values [tiles, queries, 1] of each slot, one for each of its tokens, [tiles, queries, tokens]."""
-        pieces = [slot.expand(-1, -1, length) for slot, length in zip(slots, self._lengths, strict=True)]
-        return torch.cat(pieces, dim=-1)
 
-    def _for_rows(self, tiles: Tensor) -> Tensor:
-        """[tiles, queries, tokens] for every row of a tile; those of a single tile are alike."""
-        if len(tiles) == 1:
-            return tiles
-        return tiles[:, None].expand(-1, self._call.rows, -1, -1).flatten(0, 1)
+def _one_hot(shares: Tensor) -> Tensor:
+    """Shares [tiles, slots, queries] as 1 for the largest, the later of equals, and 0 for the others."""
+    largest = shares == shares.amax(1, keepdim=True)
+    return (largest & (largest.flip(1).cumsum(1).flip(1) == 1)).to(shares)
 
-    def _token_bias(self, context: Tensor) -> Tensor:
-        """[rows, tokens]: minus the logarithm of how many tokens the slot holds, minus infinity for padding."""
-        pieces = []
-        for padding in is_padding(context).split(self._lengths, dim=1):
-            count = padding.logical_not().sum(1, keepdim=True)
-            pieces.append((-count.float().log()).expand(padding.shape).masked_fill(padding, -math.inf))
-        return torch.cat(pieces, dim=1)
+
+def attend_within_region(q: Tensor, k: Tensor, v: Tensor, shares: Tensor) -> Tensor:
+    """Self-attention [B, heads, N, C] in which each query sees the keys of its own region only.
+
+    `shares` [B or 1, slots, N] is 1 for a query's region and 0 for the others. The scores of other regions are lowered
+    by OTHER_REGION through channels that are added to queries and keys: no mask of queries by keys is ever made.
+    """
+    channels, slots = q.shape[-1], shares.shape[1]
+    more = round_up(slots, 8)
+    labels = F.pad(shares.transpose(1, 2)[:, None].to(q), (0, more - slots))
+    others = F.pad(1 - labels[..., :slots], (0, more - slots))
+    labels, others = (one.expand(*q.shape[:-1], -1) for one in (labels, others))
+    scale = math.sqrt((channels + more) / channels)
+    q = torch.cat([q * scale, -OTHER_REGION * math.sqrt(channels + more) * others], dim=-1)
+    k = torch.cat([k, labels], dim=-1)
+    return F.scaled_dot_product_attention(q, k, F.pad(v, (0, more)))[..., :channels]

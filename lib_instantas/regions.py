@@ -35,9 +35,12 @@ class Region:
     enabled: bool = True
     color: str = ""
 
-    def coverage(self, size: Size) -> Tensor:
-        """Share of each cell inside the region, its border feathered, [H, W] in 0..1, double precision."""
-        return feathered(self.shape.coverage(size), self.feather * min(size)).clamp(0, 1)
+    def coverage(self, size: Size, closed: tuple[bool, bool] = (False, False)) -> Tensor:
+        """Share of each cell inside the region, its border feathered, [H, W] in 0..1, double precision.
+
+        On an axis (vertical, horizontal) that is `closed` the border goes on at the other end.
+        """
+        return feathered(self.shape.coverage(size), self.feather * min(size), closed).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,23 @@ class RegionSetup:
         )
         return replace(self, regions=regions)
 
-    def shares(self, size: Size) -> Tensor:
+    def hard(self) -> RegionSetup:
+        """The same regions with sharp borders, through which nothing of the main prompt shines."""
+        regions = (
+            replace(region, weight=max(1.0, region.weight) if region.weight else 0.0, feather=0.0)
+            for region in self.regions
+        )
+        return replace(self, regions=tuple(regions))
+
+    def shares(self, size: Size, closed: tuple[bool, bool] = (False, False)) -> Tensor:
         """How much of each pixel belongs to each prompt, [1 + active regions, H, W]; sums to 1 at every pixel.
 
         Slot 0 is the main prompt, the others are the active regions in their order. `size` is the canvas in latent
-        pixels.
+        pixels, `closed` whether it goes on at the other end of its (vertical, horizontal) axis.
         """
         if not self.active:
             return torch.ones(1, *size)
-        coverage = torch.stack([region.coverage(size) for region in self.active])
+        coverage = torch.stack([region.coverage(size, closed) for region in self.active])
         weight = torch.tensor([region.weight for region in self.active], dtype=torch.float64)[:, None, None]
         opacity = coverage * weight.clamp(max=1)
         shares = _upper_first(opacity) if self.overlap == "upper" else _by_weight(opacity, coverage * weight)

@@ -221,9 +221,26 @@ class ComposeOptions(Options):
         return value.strip()
 
 
+class BindingOptions(Options):
+    """How hard regions are bound while the layout forms."""
+
+    region_binding: int = Field(
+        0,
+        label="Hard regions, evaluations",
+        ge=0,
+        le=20,
+        step=1,
+        needs=Capability.REGIONS,
+        idle_beside=lambda settings: None if settings.region_setup.active else "no regions",
+        help="For so many evaluations at the beginning each region is painted by itself: sharp, and without a look at "
+        "what is around it. 2 or 3 keep things from wandering out of their regions; 0: never.",
+    )
+
+
 class Settings(
     # What is named last comes first in the page and in positional arguments; MethodOptions only adds its name.
     MethodOptions,
+    BindingOptions,
     UpscaleOptions,
     ToldSizeOptions,
     Holding,

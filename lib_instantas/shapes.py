@@ -6,6 +6,7 @@ The coverage of a cell is the share of its area inside the shape, so a shape kee
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -155,16 +156,19 @@ class Mask:
         return hash(tuple(self.values.shape))
 
 
-def feathered(coverage: Tensor, width: float) -> Tensor:
-    """The coverage with its border made a straight ramp of `width` cells, centred on the outline.
+def feathered(coverage: Tensor, width: float, closed: tuple[bool, bool] = (False, False)) -> Tensor:
+    """The coverage [H, W] with its border made a straight ramp of `width` cells, centred on the outline.
 
-    The canvas's own border is no outline: what touches it does not fade there.
+    The canvas's own border is no outline: what touches it does not fade there. On an axis (vertical, horizontal) that
+    is `closed` there is no border, and what lies beyond is the other end.
     """
     if width < NARROWEST_FEATHER:
         return coverage
-    for dim in (-1, -2):
-        centres = torch.arange(coverage.shape[dim], dtype=torch.float64) + 0.5
-        coverage = _range_means(coverage, centres - width / 2, centres + width / 2, dim)
+    for dim, wraps in ((-1, closed[1]), (-2, closed[0])):
+        length, beyond = coverage.shape[dim], math.ceil(width / 2) if wraps else 0
+        centres = torch.arange(length, dtype=torch.float64) + 0.5 + beyond
+        around = coverage.index_select(dim, torch.arange(-beyond, length + beyond) % length)
+        coverage = _range_means(around, centres - width / 2, centres + width / 2, dim)
     return coverage
 
 

@@ -168,6 +168,84 @@ def test_a_feathered_border_blends_from_one_prompt_to_the_other():
     assert progress[-1] > 0.85
 
 
+def test_where_regions_share_a_query_their_answers_are_added_in_proportion():
+    """Eq. 10 of the paper, with masks between 0 and 1."""
+    unet = ldm_unet()
+    module = unet.attention[0].transformer_blocks[0].attn2
+    prompts = [prompt(5, 1, 1), prompt(9, 1, 2), prompt(4, 1, 3)]
+    (laid,), layout = lay_out(prompts)
+    shares = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(4))
+    shares /= shares.sum(0)
+    x = torch.randn(1, 256, 8)
+    expected = module.to_out[0].bias + sum(
+        share.flatten()[None, :, None] * (module(x, context=tokens) - module.to_out[0].bias)
+        for share, tokens in zip(shares, prompts, strict=True)
+    )
+    with attention_for(unet, FixedShares(shares), layout)(ModelCall(whole(16, 16), whole(16, 16).tiles, 1)):
+        unet.attention[0](torch.zeros(1, 8, 16, 16), laid)
+        assert torch.allclose(module(x, context=laid), expected, atol=1e-6)
+
+
+def bound(unet, setup, layout, evaluations):
+    attention = RegionalAttention([unet], setup, binding=evaluations)
+    attention.layout = layout
+    return attention
+
+
+def left_and_right(module, transformer, attention, evaluation, right):
+    """What self-attention answers on the left half, which is one region, with these features on the right."""
+    plan, x = whole(8, 8), torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(1))
+    x[..., 4:] = right
+    with attention(ModelCall(plan, plan.tiles, 1, evaluation)):
+        transformer(torch.zeros(1, 8, 8, 8), attention.laid)
+        return module(x.flatten(2).transpose(1, 2)).unflatten(1, (8, 8))[:, :, :4]
+
+
+@pytest.mark.parametrize("evaluation", [0, 1, 2])
+def test_regions_that_are_bound_do_not_see_each_other_in_the_first_evaluations(evaluation):
+    unet = ldm_unet()
+    transformer = unet.attention[0]
+    module = transformer.transformer_blocks[0].attn1
+    (laid,), layout = lay_out([prompt(5), prompt(7, seed=2)])
+    attention = bound(unet, RegionSetup((Region(LEFT.shape, weight=0.3, feather=0.5),)), layout, 2)
+    attention.laid = laid
+    one, other = (left_and_right(module, transformer, attention, evaluation, right) for right in (0.0, 5.0))
+    assert torch.allclose(one, other, atol=1e-6) is (evaluation < 2)
+    alone = torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(1))[..., :4]
+    expected = module(alone.flatten(2).transpose(1, 2)).unflatten(1, (8, 4))
+    assert torch.allclose(one, expected, atol=1e-6) is (evaluation < 2)
+
+
+@KINDS
+def test_binding_is_over_after_its_evaluations_and_leaves_nothing_behind(kind):
+    unet, call = UNETS[kind][0](), UNETS[kind][1]
+    (laid,), layout = lay_out([prompt(5), prompt(7, seed=2)])
+    plan, x, setup = whole(8, 8), torch.randn(1, 4, 8, 8), RegionSetup((LEFT,))
+    before = everything_attached(unet)
+
+    def answers(attention):
+        for evaluation in range(3):
+            with attention(ModelCall(plan, plan.tiles, 1, evaluation)):
+                yield call(unet, x, laid)
+
+    free, held = list(answers(attention_for(unet, setup, layout))), list(answers(bound(unet, setup, layout, 2)))
+    assert [torch.equal(a, b) for a, b in zip(free, held, strict=True)] == [False, False, True]
+    assert torch.equal(held[0], held[1])
+    assert everything_attached(unet) == before
+
+
+def test_bound_regions_in_half_precision_are_as_near_as_free_ones():
+    unet = ldm_unet()
+    (laid,), layout = lay_out([prompt(5), prompt(7, seed=2)])
+    plan, x, setup = whole(8, 8), torch.randn(1, 4, 8, 8), RegionSetup((LEFT,))
+    with bound(unet, setup, layout, 1)(ModelCall(plan, plan.tiles, 1)):
+        expected = unet(x, context=laid)
+    unet.half()
+    with half_precision(), bound(unet, setup, layout, 1)(ModelCall(plan, plan.tiles, 1)):
+        half = unet(x.half(), context=laid.half())
+    assert (half.float() - expected).abs().mean() < 2e-3 * expected.abs().mean().clamp(min=1)
+
+
 def test_a_blend_does_not_lean_to_the_longer_prompt():
     unet = ldm_unet()
     x, main = torch.randn(1, 4, 8, 8), prompt(5)
@@ -201,7 +279,7 @@ class FixedShares(RegionSetup):
     def __init__(self, shares):
         object.__setattr__(self, "given", shares)
 
-    def shares(self, size):
+    def shares(self, size, closed=(False, False)):
         return self.given
 
 
@@ -401,7 +479,7 @@ def test_scores_in_fp32_are_not_brought_down_by_autocast():
     call = ModelCall(whole(8, 8), whole(8, 8).tiles, 1)
     with torch.autocast("cpu", dtype=torch.bfloat16), attention(call), Listening():
         unet(torch.randn(1, 4, 8, 8), context=laid)
-    assert kinds == [torch.float32] * 4
+    assert kinds == [torch.float32] * 8, "for each prompt, in four layers"
 
 
 def test_keys_and_values_may_be_made_of_what_the_host_prepares():

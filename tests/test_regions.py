@@ -116,3 +116,18 @@ def test_a_feather_keeps_its_width_in_pixels_through_a_window():
     whole = RegionSetup((region,)).shares((32, 64))
     seen = RegionSetup((region,)).seen_through(Window(0, 0, 0.5, 1), (32, 64)).shares((32, 32))
     assert torch.allclose(seen, whole[:, :, :32], atol=1e-5)
+
+
+def test_a_feather_goes_on_at_the_other_end_of_a_closed_axis() -> None:
+    right = RegionSetup((Region(Rectangle(0.5, 0, 0.5, 1), feather=0.5),))
+    closed = right.shares((8, 16), (False, True))[1]
+    moved = RegionSetup((Region(Rectangle(0.25, 0, 0.5, 1), feather=0.5),)).shares((8, 16))[1]
+    assert torch.allclose(closed, moved.roll(4, -1), atol=1e-6), "as in the middle, where no border is"
+    assert closed[0, 0] > 0
+    assert torch.equal(right.shares((8, 16), (True, False)), right.shares((8, 16)))
+    assert right.shares((8, 16))[1][0, 0] == 0
+
+
+def test_hard_regions_are_sharp_and_let_nothing_shine_through() -> None:
+    soft = RegionSetup((Region(LEFT, feather=0.5, weight=0.2), Region(RIGHT, weight=0)))
+    assert torch.equal(soft.hard().shares((4, 8)), RegionSetup((Region(LEFT),)).shares((4, 8)))

@@ -17,7 +17,7 @@ HIDDEN = "instantas-hidden"
 
 NOT_OF_THE_GRID = (
     *("enabled", "tile_batch", "width", "height", "style_alignment", "vae", "vae_tile", "vae_mode"),
-    *("dilation", "dilated_levels"),
+    *("dilation", "dilated_levels", "region_binding"),
 )
 """Settings that do not change where the grid stands, besides those that are free text."""
 

@@ -23,11 +23,18 @@ class Prompts:
     around: tuple[Around, ...] = field(default_factory=tuple)
 
 
-def prompts_for(pipeline: Any, setup: RegionSetup, prompt: str, negative_prompt: str = "") -> Prompts:
+def prompts_for(
+    pipeline: Any,
+    setup: RegionSetup,
+    prompt: str,
+    negative_prompt: str = "",
+    closed: tuple[bool, bool] = (False, False),
+    binding: int = 0,
+) -> Prompts:
     """The main prompts as they are, or, if there are active regions, encoded with theirs behind them.
 
-    For pipelines of SD 1, SD 2 and SDXL; of SDXL's pooled conditioning there is one, the main prompt's. Raises
-    ValueError if the UNet has no cross-attention.
+    `closed` and `binding` are those of RegionalAttention. For pipelines of SD 1, SD 2 and SDXL; of SDXL's pooled
+    conditioning there is one, the main prompt's. Raises ValueError if the UNet has no cross-attention.
     """
     if not setup.active:
         return Prompts({"prompt": prompt, "negative_prompt": negative_prompt})
@@ -36,7 +43,7 @@ def prompts_for(pipeline: Any, setup: RegionSetup, prompt: str, negative_prompt:
     regions = [encode(r.prompt or prompt, r.negative_prompt or negative_prompt) for r in setup.active]
     slots = [main, *regions]
     (positive, negative), layout = lay_out([slot[0] for slot in slots], [slot[1] for slot in slots])
-    attention = RegionalAttention([pipeline.unet], setup)
+    attention = RegionalAttention([pipeline.unet], setup, closed=closed, binding=binding)
     attention.layout = layout
     arguments = {"prompt_embeds": positive, "negative_prompt_embeds": negative}
     if len(main) > 2:

@@ -109,7 +109,8 @@ class Generator:
         """
         self.check(job)
         setup = job.settings.region_setup if job.settings.enabled else RegionSetup()
-        prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt)
+        closed, binding = job.settings.wraps_per_axis, job.settings.region_binding
+        prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt, closed, binding)
         generator = torch.Generator("cpu").manual_seed(job.seed)
         run = Stages(self.pipeline, prompts, generator, self.around, self.features, self.lora(job))
         watcher = Watcher(on_step, before_batch)
@@ -119,7 +120,7 @@ class Generator:
             picture = run(stage, picture, watcher, as_latents=enlarges_latents(job.settings.compose_upscaler))
             watcher = watcher.later(stage.evaluations)
         image = run(last, picture, watcher)
-        closed = job.settings.wraps_per_axis if job.settings.enabled else (False, False)
+        closed = closed if job.settings.enabled else (False, False)
         image = finished(image, job.size, closed)
         if is_sphere(job.size, closed):
             image.info[XMP_KEY] = sphere_xmp(job.size)

@@ -48,7 +48,7 @@ FEATURES = {
     "img2img and inpainting": ("test_generation::*img2img*", "test_generation::*inpainting*"),
     "Hires fix": ("test_generation::*hires*",),
     "Refiner": ("test_generation::*refiner*",),
-    "Regions": ("test_live_regions::*"),
+    "Regions": ("test_live_regions::*", "test_live_wildcards::*"),
     "Style alignment": ("test_style_alignment::*",),
     "ScaleCrafter": ("test_dilation::*",),
     "Compose first": ("test_live_composing::*",),

@@ -21,6 +21,7 @@ from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.hosts.a1111.sizes import exact_size
 from lib_instantas.hosts.a1111.upscaling import Upscaling
 from lib_instantas.hosts.a1111.vae import TiledVAE
+from lib_instantas.hosts.a1111.wildcards import TravellingPrompts, travelling_prompts
 from lib_instantas.infotext import KEY
 from lib_instantas.settings import Settings
 from lib_instantas.tiling import Size
@@ -53,6 +54,7 @@ class Generation:
         self.vae = TiledVAE(settings, self.report)
         self.composition: Composition | None = None
         self.upscaling: Upscaling | None = None
+        self.travelling: TravellingPrompts | None = None
         self.native: int | None = None
         self.sampling: TiledSampling | None = None
         self._depth = 0
@@ -67,12 +69,29 @@ class Generation:
         """Put what is known now into the metadata of `p`."""
         if self.composition is not None:
             without_hires_entries(p.extra_generation_params)
+        if self.travelling is not None:
+            index = getattr(p, "iteration", 0) * p.batch_size + getattr(p, "batch_index", 0)
+            self.report.settings = self.travelling.of_picture(index)
         self.report.write(p)
+
+    def send_prompts(self, p: Any) -> None:
+        """Before the host and its scripts read the prompts: have them read those of the regions too, if need be."""
+        self.travelling = travelling_prompts(self.settings)
+        if self.travelling is not None:
+            self.travelling.depart(p)
+
+    def _receive_prompts(self, p: Any) -> None:
+        if self.travelling is None:
+            return
+        self.travelling.arrive(p)
+        if self.travelling.remark:
+            self.report.remark = ", ".join(text for text in (self.report.remark, self.travelling.remark) if text)
 
     def work(self, p: Any, name: str, method: Callable[..., Any]) -> Any:
         """Call one of the host's METHODS of `p` inside the generation; `sample` may answer with finished pictures."""
         if name == "init":
             self.report.begin_anew()
+            self._receive_prompts(p)
         with self._at_work(p), self._guided(p, name), self._enlarged(p, name):
             result = method()
             return self.vae.decoded(result) if name == "sample" and not _is_asked_after_sampling(p) else result
@@ -182,6 +201,8 @@ def end(p: Any) -> None:
         return
     if generation.composition is not None:
         generation.composition.undo(p)
+    if generation.travelling is not None:
+        generation.travelling.clear(p)
     p.__class__ = type(p).__base__
 
 

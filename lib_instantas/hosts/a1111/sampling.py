@@ -127,6 +127,7 @@ def _pass_of(params: Any, generation: Generation) -> SamplingPass:
         steps=denoiser.total_steps or 1,
         per_step=max(1, (denoiser.total_steps or 1) // (denoiser.steps or 1)),
         unet=family().unet,
+        setups=() if generation.travelling is None else generation.travelling.of_batch(denoiser.p),
         composes=generation.composition is not None and not getattr(denoiser.p, "is_hr_pass", False),
     )
 

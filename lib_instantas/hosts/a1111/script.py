@@ -78,7 +78,7 @@ class InstantASScript(scripts.Script):
         with suppress(SettingsError):  # said in `process`, which every host calls
             settings = parse_arguments(args)
             if settings.enabled and refusal() is None:
-                self._begin(p, settings, _native_side_to_come(p))
+                self._begin(p, settings, _native_side_to_come(p)).send_prompts(p)
 
     def process(self, p: Any, *args: Any) -> None:
         """Check the settings and begin the generation; a bad setting stops it before it begins."""
@@ -113,6 +113,8 @@ class InstantASScript(scripts.Script):
         if (generation := generation_of(p)) is not None:
             pp.image = cropped(pp.image, generation.exact_size(p), slack_of(p), generation.settings.wraps_per_axis)
             mark_sphere(pp.image, generation)
+            if generation.travelling is not None:
+                generation.write_report(p)  # the prompts of this picture's regions are its own
 
     def postprocess_maskoverlay(self, p: Any, ppmo: Any, *args: Any) -> None:
         """Crop what inpainting lays over the picture, and its mask, in the same way."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.methods import Request
+from lib_instantas.regions import RegionSetup
 from lib_instantas.settings import Settings
 from lib_instantas.tiling import Size
 
@@ -22,7 +23,8 @@ class SamplingPass:
     """One pass of one sampler: `canvas` and `native` side in latent pixels, `seeds` those of the batch's pictures.
 
     `steps` is how often the sampler is expected to ask, `per_step` how often in one step of its own, `unet` the model
-    that is asked. A pass that `composes` makes the first of two stages, which is one picture without tiles.
+    that is asked. A pass that `composes` makes the first of two stages, which is one picture without tiles. `setups`
+    are the regions of each picture where their prompts differ, as wildcards make them do.
     """
 
     p: Any
@@ -34,6 +36,7 @@ class SamplingPass:
     unet: Any = None
     composes: bool = False
     per_step: int = 1
+    setups: tuple[RegionSetup, ...] = ()
 
     @property
     def is_hires_pass(self) -> bool:

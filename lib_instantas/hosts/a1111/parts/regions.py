@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from typing import Any
@@ -12,7 +14,7 @@ import torch
 from modules import devices, extra_networks, prompt_parser, sd_samplers, shared
 from torch import Tensor, nn
 
-from lib_instantas.attention import RegionalAttention, has_cross_attention
+from lib_instantas.attention import RegionalAttention, has_cross_attention, unaltered_context
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.hosts.a1111.parts import Part, SamplingPass
@@ -71,9 +73,12 @@ class RegionalPrompts(Part):
             [work.unet, *_control_models(work.p)],
             setup,
             upcast=bool(shared.opts.upcast_attn),
-            **({"prepare_context": _with_hypernetworks} if hypernetwork else {}),
+            prepare_context=_with_hypernetworks if hypernetwork else unaltered_context,
+            closed=work.settings.wraps_per_axis,
+            binding=0 if work.is_hires_pass else work.settings.region_binding,
         )
-        self._regions = [_ScheduledRegion(work, region) for region in setup.active]
+        setups = work.setups or (setup,)
+        self._regions = [_ScheduledRegion(work, same) for same in zip(*(one.active for one in setups), strict=True)]
         self._marked: bool | None = None
         _warn_of_empty_regions(setup, self._attention.shares(work.canvas))
 
@@ -108,17 +113,19 @@ class RegionalPrompts(Part):
 
 
 class _ScheduledRegion:
-    """A region's prompts, encoded for every step of a run; without a prompt of its own it has each row's main one."""
+    """A region's prompts, encoded for every step of a run; without a prompt of its own it has each row's main one.
 
-    def __init__(self, work: SamplingPass, region: Region) -> None:
+    `same` is this region of each picture of the batch, whose prompts may differ, or of all of them.
+    """
+
+    def __init__(self, work: SamplingPass, same: Sequence[Region]) -> None:
         styles = work.p.styles or []
-        self._positive = self._negative = None
-        if region.prompt:
-            styled = shared.prompt_styles.apply_styles_to_prompt(region.prompt, styles)
-            self._positive = _schedule(work, styled, is_negative=False)
-        if region.negative_prompt:
-            styled = shared.prompt_styles.apply_negative_styles_to_prompt(region.negative_prompt, styles)
-            self._negative = _schedule(work, styled, is_negative=True)
+        prompts = [shared.prompt_styles.apply_styles_to_prompt(one.prompt, styles) for one in same]
+        negatives = [shared.prompt_styles.apply_negative_styles_to_prompt(one.negative_prompt, styles) for one in same]
+        self._positive = _schedules(work, prompts, is_negative=False) if any(one.prompt for one in same) else None
+        self._negative = (
+            _schedules(work, negatives, is_negative=True) if any(one.negative_prompt for one in same) else None
+        )
 
     def positive(self, step: int, main: Tensor) -> Tensor:
         """Tokens [rows or 1, tokens, channels] for the positive rows, whose main prompt is `main`."""
@@ -127,6 +134,12 @@ class _ScheduledRegion:
     def negative(self, step: int, main: Tensor) -> Tensor:
         """The same for the negative rows."""
         return _at_step(self._negative, step, main)
+
+
+def _schedules(work: SamplingPass, prompts: Sequence[str], is_negative: bool) -> list[list[Any]]:
+    """The schedule of each picture's prompt, or one where they are alike."""
+    made = {prompt: _schedule(work, prompt, is_negative) for prompt in dict.fromkeys(prompts)}
+    return [made[prompt] for prompt in (prompts if len(made) > 1 else prompts[:1])]
 
 
 def _schedule(work: SamplingPass, prompt: str, is_negative: bool) -> list[Any]:
@@ -156,10 +169,17 @@ def _evaluations(sampler: str, steps: int) -> int:
     return config.total_steps(steps) if config else steps
 
 
-def _at_step(schedule: list[Any] | None, step: int, main: Tensor) -> Tensor:
-    if schedule is None:
+def _at_step(schedules: list[list[Any]] | None, step: int, main: Tensor) -> Tensor:
+    if schedules is None:
         return main
-    return _tokens(prompt_parser.reconstruct_cond_batch(schedule, step)).to(main)
+    rows = [_tokens(prompt_parser.reconstruct_cond_batch(schedule, step)).to(main) for schedule in schedules]
+    if len(rows) == 1:
+        return rows[0]
+    if len(rows) != len(main):
+        raise SettingsError("regions: wildcards in their prompts cannot be combined with AND in the main prompt")
+    # Repeated, a prompt is the same to attention: so all of them become equally long.
+    length = math.lcm(*(row.shape[1] for row in rows))
+    return torch.cat([row.repeat(1, length // row.shape[1], 1) for row in rows])
 
 
 def _tokens(conditioning: Any) -> Tensor:
