@@ -20,6 +20,8 @@ class Wildcards(scripts.Script):
             p.extra_generation_params["Template"] = p.all_prompts[0]
         p.all_prompts = [_chosen(text, i) for i, text in enumerate(p.all_prompts)]
         p.all_negative_prompts = [_chosen(text, i) for i, text in enumerate(p.all_negative_prompts)]
+        if getattr(p, "enable_hr", False):
+            p.all_hr_prompts, p.all_hr_negative_prompts = list(p.all_prompts), list(p.all_negative_prompts)
 
 
 def _chosen(text: str, picture: int) -> str:
