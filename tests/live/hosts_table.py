@@ -44,7 +44,11 @@ FEATURES = {
         "test_generation::test_sdxl_is_told*",
         "test_generation::test_a_model_that_is_told_no_size*",
     ),
-    "Upscaling in img2img": ("test_live_upscaling::*",),
+    "Upscaling in img2img, before a face detailer": (
+        "test_live_upscaling::*",
+        "test_live_upscale_button::*",
+        "test_live_upscale_chain::*",
+    ),
     "img2img and inpainting": ("test_generation::*img2img*", "test_generation::*inpainting*"),
     "Hires fix": ("test_generation::*hires*",),
     "Refiner": ("test_generation::*refiner*",),
