@@ -51,7 +51,10 @@
         const {fields, dropdown} = editor;
         switchOn(part("enabled"));
         // What is chosen already sets nothing anew, though the picture's parameters may have been written over it.
-        if (part("preset")?.querySelector("input")?.value === PRESET) await dropdown.choose(part("preset"), BEFORE);
+        if (part("preset")?.querySelector("input")?.value === PRESET) {
+            await dropdown.choose(part("preset"), BEFORE);
+            await settled();
+        }
         await dropdown.choose(part("preset"), PRESET);
         for (const [field, value] of EXACT) fields.write(field(), value);
         byId(PANEL)?.scrollIntoView({block: "nearest"});

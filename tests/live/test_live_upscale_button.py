@@ -28,18 +28,20 @@ def page(browser: Any, webui: WebUI) -> Iterator[Any]:
 def wait_until_ready(page: Any) -> Tab:
     """The img2img tab, after the button has done its work."""
     img2img = Tab(page, "img2img")
-    page.wait_for_function(_READY, arg=[img2img.panel(name) for name in ("upscale_by", "width", "height")])
-    page.wait_for_timeout(3000)  # what the picture's parameters say may come late, and must not stay
-    page.wait_for_function(_READY, arg=[img2img.panel(name) for name in ("upscale_by", "width", "height")])
+    panels = [img2img.panel(name) for name in ("upscale_by", "width", "height")]
+    for pause in (0, 3000):  # what the picture's parameters say may come late, and must not stay
+        page.wait_for_timeout(pause)
+        try:
+            page.wait_for_function(_READY, arg=panels, timeout=90_000)
+        except Exception:
+            raise AssertionError(page.evaluate(_VALUES, panels)) from None
     assert img2img.is_on()
     return img2img
 
 
-_READY = """panels => {
-    const values = [...panels, "#img2img_denoising_strength"].map(
-        panel => document.querySelector(`${panel} input[type=number]`)?.value);
-    return values.join(" ") === "2 0 0 0.3";
-}"""
+_VALUES = """panels => [...panels, "#img2img_denoising_strength"].map(
+    panel => document.querySelector(`${panel} input[type=number]`)?.value).join(" ")"""
+_READY = f"""panels => ({_VALUES})(panels) === "2 0 0 0.3" """
 
 
 def test_under_a_gallery_it_sends_the_picture_and_enlarges_it(page: Any) -> None:
