@@ -30,7 +30,7 @@ from lib_instantas.attention import RegionalAttention
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import Around, TiledDenoiser
 from lib_instantas.methods import Redilated, Request, make_method
-from lib_instantas.redilation import Redilation
+from lib_instantas.redilation import Redilation, levels_of
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.settings import parse_settings
 from lib_instantas.shapes import Rectangle
@@ -120,7 +120,7 @@ class _Run:
         self.setup = _side_by_side(sampling.prompts - 1)
         self.attention = RegionalAttention([unet], self.setup) if self.setup.active else None
         settings = parse_settings(sampling.settings)
-        method = make_method(Request(sampling.canvas, NATIVE, settings))
+        method = make_method(Request(sampling.canvas, NATIVE, settings, levels=levels_of(unet)))
         around: list[Around] = [] if self.attention is None else [self.attention]
         if isinstance(method, Redilated):
             around.append(Redilation(unet, method.dilation))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from statistics import median
@@ -19,14 +18,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.report import progress
+from benchmarks.table_changes import changed
 from benchmarks.table_variants import DIRECT, Variant
 from lib_instantas.hosts.checkpoints import load_pipeline
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.hosts.synchronising import Features
-from lib_instantas.methods import METHODS, Direct, DisplacedGrid, Request
-from lib_instantas.methods.fstd import fixed_offset
 from lib_instantas.settings import parse_settings
-from lib_instantas.tiling import LATENT_SCALE, Size, axes
+from lib_instantas.tiling import LATENT_SCALE, Size
 from small_world.judge import Judge, load_judge
 from small_world.progress import channels_last, keep_memory
 from small_world.scene import Scene, describe
@@ -111,9 +109,9 @@ class Order:
     def name(self) -> str:
         """A name for its file, in a folder of its variant's."""
         settings = self.variant.described().replace(" ", "-").replace(",", "") or "peer"
-        fixed = "-fixed" if self.variant.fixed_offset else ""
+        change = f"-{self.variant.change}" if self.variant.change else ""
         return (
-            f"{settings}{fixed}/{self.size[1]}x{self.size[0]}-{self.steps}-{self.seed}-{self.prompt.replace(' ', '-')}"
+            f"{settings}{change}/{self.size[1]}x{self.size[0]}-{self.steps}-{self.seed}-{self.prompt.replace(' ', '-')}"
         )
 
 
@@ -181,24 +179,8 @@ class EnginePainter:
         settings = parse_settings({"enabled": True, "tile_batch": TILE_BATCH, **dict(self.variant.settings)})
         job = Job(prompt, size, settings, seed=seed, steps=steps, guidance=GUIDANCE, sampler="DDIM")
         features = judge_features(load_judge())
-        with _fixed_offsets() if self.variant.fixed_offset else nullcontext():
+        with changed(settings.method, self.variant.change) if self.variant.change else nullcontext():
             return Generator(self.pipeline, features=features)(job).image
-
-
-@contextmanager
-def _fixed_offsets() -> Iterator[None]:
-    """FSTD with the same offset at every second step instead of a random one: not a choice that users have."""
-
-    def fixed(request: Request) -> Any:
-        grid = axes(request.canvas, request.side, request.settings.fit)
-        return DisplacedGrid(grid, fixed_offset) if any(a.count > 1 for a in grid) else Direct(request.canvas)
-
-    own = METHODS["FSTD"]
-    METHODS["FSTD"] = replace(own, make=fixed)
-    try:
-        yield
-    finally:
-        METHODS["FSTD"] = own
 
 
 def judge_features(judge: Judge) -> Features:

@@ -10,7 +10,7 @@ from benchmarks.per_tile_noise import KINDS
 from benchmarks.table_bench import Bench, Section
 from benchmarks.table_layout import markdown_table
 from benchmarks.table_measures import Quality
-from benchmarks.table_scalecrafter import scalecrafter_1
+from benchmarks.table_scalecrafter import scalecrafter_1, scalecrafter_4
 from benchmarks.table_time import instantas_2
 from benchmarks.table_variants import (
     ALIGNMENT,
@@ -183,6 +183,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "gvcf-figure-3": gvcf_figure_3,
     "fstd-4": fstd_4,
     "scalecrafter-1": scalecrafter_1,
+    "scalecrafter-4": scalecrafter_4,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lib_instantas.tiling import Size
@@ -10,11 +10,14 @@ from lib_instantas.tiling import Size
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to make a picture: settings of the engine, or a pipeline of somebody else's (`peer`)."""
+    """One way to make a picture: settings of the engine, or a pipeline of somebody else's (`peer`).
+
+    `change` is what the row changes about the method that users cannot (`table_changes`).
+    """
 
     settings: tuple[tuple[str, Any], ...] = ()
     peer: str = ""
-    fixed_offset: bool = field(default=False)
+    change: str = ""
 
     def described(self) -> str:
         """The settings in words, for the row's small print."""
@@ -80,19 +83,37 @@ ALIGNMENT = {
 OFFSETS = {
     "no overlap": engine("InstantAS", schedule="cyclic", gamma=0.0, fit="native"),
     "explicit overlap": engine("MultiDiffusion", overlap=0.5),
-    "implicit, fixed": Variant((("method", "FSTD"), ("fit", "native")), fixed_offset=True),
+    "implicit, fixed": Variant((("method", "FSTD"), ("fit", "native")), change="fixed"),
     "implicit, random": engine("FSTD", fit="native"),
 }
 """FSTD's table 4: how tiles overlap, and how they are offset."""
 
+SCALECRAFTER = engine("ScaleCrafter")
 DILATED = {
     "direct": DIRECT,
     "ScaleCrafter": engine("ScaleCrafter", dilated_levels=2),
-    "ScaleCrafter, one level": engine("ScaleCrafter"),
+    "ScaleCrafter, one level": engine("ScaleCrafter", dilated_levels=1),
     "InstantAS": INSTANTAS,
 }
 """ScaleCrafter's table 1. The paper dilates the deepest of four levels; Small World has three, and needs two."""
 SQUARE: Size = (512, 512)
+
+DILATED_4X = {
+    "direct": DIRECT,
+    "ScaleCrafter": SCALECRAFTER,
+    "dispersed": replace(SCALECRAFTER, change="dispersed"),
+    "two levels": engine("ScaleCrafter", dilated_levels=2),
+    "every level, noise-damped": replace(SCALECRAFTER, change="every-level"),
+}
+DILATED_16X = {
+    "direct": DIRECT,
+    "ScaleCrafter": SCALECRAFTER,
+    "without progression": replace(SCALECRAFTER, change="without-progression"),
+    "without dispersion": replace(SCALECRAFTER, change="without-dispersion"),
+    "without noise-damping": replace(SCALECRAFTER, change="without-damping"),
+}
+"""ScaleCrafter's table 4 at 4 and 16 times the model's area."""
+LARGE_SQUARE: Size = (1024, 1024)
 
 WIDE: Size = (256, 1024)
 SIZES: dict[str, Size] = {"256x512": (256, 512), "256x1024": WIDE, "512x256": (512, 256), "1024x256": (1024, 256)}

@@ -2,7 +2,7 @@
 
 ScaleCrafter (He et al. 2024): a UNet repeats its subject on a large canvas because its convolutions see too little of
 it. Their kernels are spread by the canvas's size over the model's own, without training: dilated (section 3.2, eq. 1),
-by a fraction where need be (eq. 2), and beyond a factor of 2 first dispersed to larger kernels (section 3.3, eq. 4).
+by a fraction where need be (eq. 2), and for far larger canvases first dispersed to larger kernels (section 3.3, eq. 4).
 """
 
 from __future__ import annotations
@@ -28,25 +28,52 @@ PIXEL_CALIBRATION = 0.05
 
 
 class Redilation:
-    """A part of TiledDenoiser (`around`): the UNet's deep convolutions reach further, as long as `dilation` says.
+    """A part of TiledDenoiser (`around`): the UNet's convolutions reach further, as long and as far as `dilation` says.
 
-    The outermost level estimates the noise and stays as it is: dilated, it leaves noise in the picture. Raises
-    SettingsError if the UNet has no more levels than are to be dilated.
+    The outer levels estimate the noise, and dilated, leave it in the picture. So they are dilated only where that is
+    damped (`noise_damping`), and not while `denoises` is set. Raises SettingsError if the UNet has no more levels than
+    are to be dilated.
     """
 
     def __init__(self, unet: Any, dilation: Dilation) -> None:
         levels = convolutions_by_depth(unet)
-        if dilation.levels >= len(levels):
+        last = dilation.levels[-1]
+        if len(dilation.levels) > len(levels) - (not last.damped):
             raise SettingsError(
-                f"dilated_levels must be between 1 and {len(levels) - 1} with this model, got {dilation.levels}"
+                f"dilated_levels must be between 0 and {len(levels) - 1} with this model, got {len(dilation.levels)}"
             )
-        self.convolutions = [one for level in levels[: dilation.levels] for one in level]
+        self.levels = levels[: len(dilation.levels)]
         self.dilation = dilation
+        self.denoises = False
         self._dispersion = Dispersion()
 
     def __call__(self, call: ModelCall) -> AbstractContextManager[None]:
         """Entered around one call of the UNet."""
-        return redilated(self.convolutions, self.dilation.at(call.evaluation), self._dispersion)
+        return self._reaching(call.evaluation)
+
+    @contextmanager
+    def _reaching(self, evaluation: int) -> Iterator[None]:
+        with ExitStack() as levels:
+            for convolutions, level in zip(self.levels, self.dilation.at(evaluation), strict=False):
+                if self.denoises and level.damped:
+                    continue
+                # A dispersed kernel reaches twice as far: where that is all that is asked for, dilation does it.
+                dispersion = self._dispersion if level.dispersed and level.factor > 2 else None
+                levels.enter_context(redilated(convolutions, level.factor, dispersion))
+            yield
+
+    def damps(self, evaluation: int) -> bool:
+        """Whether an evaluation, counted from 0, dilates levels that estimate the noise."""
+        return not self.denoises and any(level.damped for level in self.dilation.at(evaluation))
+
+    @contextmanager
+    def denoising(self) -> Iterator[None]:
+        """While open, damped levels are as they were trained."""
+        before, self.denoises = self.denoises, True
+        try:
+            yield
+        finally:
+            self.denoises = before
 
 
 class Dispersion:
@@ -68,15 +95,17 @@ class Dispersion:
 
 
 @contextmanager
-def redilated(convolutions: Sequence[nn.Conv2d], factor: float, dispersed: Dispersion | None = None) -> Iterator[None]:
-    """While open, these convolutions of 3x3 reach `factor` times as far. On leaving they are as they were."""
+def redilated(convolutions: Sequence[nn.Conv2d], factor: float, dispersion: Dispersion | None = None) -> Iterator[None]:
+    """While open, these convolutions of 3x3 reach `factor` times as far. On leaving they are as they were.
+
+    With a `dispersion` (for factors of 2 and more) by larger kernels first, and dilated for what is left.
+    """
     if factor <= 1:
         yield
         return
-    dispersed = dispersed or Dispersion()
     with ExitStack() as replaced:
         for convolution in convolutions:
-            far = partial(far_convolution, convolution, factor, dispersed)
+            far = partial(far_convolution, convolution, factor, dispersion)
             if type(convolution).forward is nn.Conv2d.forward:
                 # Below `forward`, so that what others do there (LoRA, casts of weights) goes on.
                 replaced.enter_context(_replaced(convolution, "_conv_forward", far))
@@ -127,14 +156,14 @@ class _FarInstead(TorchFunctionMode):
 def far_convolution(
     convolution: nn.Conv2d,
     factor: float,
-    dispersed: Dispersion,
+    dispersion: Dispersion | None,
     features: Tensor,
     weight: Tensor,
     bias: Tensor | None,
 ) -> Tensor:
     """The convolution of features [B, C, H, W] with its kernel spread by a factor, same shape as without."""
-    if factor > 2:
-        weight, factor = dispersed(weight), factor / 2
+    if dispersion is not None:
+        weight, factor = dispersion(weight), factor / 2
     dilation = math.ceil(factor)
     stretch = dilation / factor
     size = [math.ceil(length / convolution.stride[0]) for length in features.shape[-2:]]
@@ -193,6 +222,13 @@ def _enlarged(maps: Tensor) -> Tensor:
     return F.interpolate(padded, size=size, mode="bilinear", align_corners=False)[:, 0, 2:-2, 2:-2]
 
 
+def levels_of(unet: Any) -> int | None:
+    """How many resolutions a UNet works at; None for a model of another kind."""
+    if hasattr(unet, "input_blocks"):
+        return 1 + sum(_shrinks(block) for block in unet.input_blocks)
+    return len(unet.down_blocks) if hasattr(unet, "down_blocks") else None
+
+
 def convolutions_by_depth(unet: Any) -> list[list[nn.Conv2d]]:
     """The 3x3 convolutions of a UNet's blocks in ldm's, sgm's or diffusers' layout, the deepest level first.
 
@@ -220,7 +256,7 @@ def _ldm_levels(unet: Any) -> list[list[nn.Module]]:
     levels: list[list[nn.Module]] = [[]]
     for block in list(unet.input_blocks)[1:]:
         levels[-1].append(block)
-        if any(type(layer).__name__ == "Downsample" for layer in block):
+        if _shrinks(block):
             levels.append([])
     levels[-1].append(unet.middle_block)
     depth = len(levels) - 1
@@ -229,6 +265,10 @@ def _ldm_levels(unet: Any) -> list[list[nn.Module]]:
         levels[depth].extend(layer for layer in block if layer not in growing)
         depth -= len(growing)
     return levels
+
+
+def _shrinks(block: Any) -> bool:
+    return any(type(layer).__name__ == "Downsample" for layer in block)
 
 
 def _of_kernel(block: nn.Module) -> list[nn.Conv2d]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lib_instantas.bridging import BridgedGrid, period
-from lib_instantas.methods import Dilation, Redilated, Request, make_method
+from lib_instantas.methods import Redilated, Request, make_method
 from lib_instantas.tiling import LATENT_SCALE, CostModel, Size, TilePlan
 
 
@@ -21,7 +21,8 @@ class Summary:
     `period` is the number of moves after which a cyclic grid repeats, None for any other; `offsets` is where the
     grid stands at each step, (down, right), for a method that moves one. `uncovered` is the share of the canvas that
     keeps its last prediction, averaged over the evaluations. `closed` says which axes are a ring. `dilation` is how
-    far convolutions reach, 1 being as trained, in the first `dilated` evaluations.
+    far the deepest convolutions reach, 1 being as trained, in the first `dilated` evaluations; the first `damped` ask
+    the model once more without the prompt.
     """
 
     canvas: Size
@@ -35,6 +36,7 @@ class Summary:
     uncovered: float = 0.0
     dilation: float = 1.0
     dilated: int = 0
+    damped: int = 0
     closed: tuple[bool, bool] = (False, False)
 
     def as_json(self) -> dict[str, Any]:
@@ -52,7 +54,7 @@ class Summary:
         height, width = (side * LATENT_SCALE for side in self.tile)
         tiles = "1 tile" if self.tiles_per_step == 1 else f"{self.tiles_per_step} tiles"
         return f"{tiles} of {width}x{height}, {self.evaluations} UNet evaluations{left_out(self.uncovered)}" + (
-            reaching(self.dilation, self.dilated)
+            reaching(self.dilation, self.dilated, self.damped > 0)
         )
 
 
@@ -61,9 +63,12 @@ def left_out(uncovered: float) -> str:
     return f", {uncovered:.1%} uncovered per step" if uncovered else ""
 
 
-def reaching(factor: float, evaluations: int) -> str:
-    """How far convolutions reached, in words; nothing if they were as trained."""
-    return f", dilation {factor:.3g} in the first {evaluations}" if evaluations else ""
+def reaching(factor: float, evaluations: int, is_damped: bool = False) -> str:
+    """How far convolutions reached, and what that cost, in words; nothing if they were as trained."""
+    if not evaluations:
+        return ""
+    again = ", each half as long again (noise-damped)" if is_damped else ""
+    return f", dilation {factor:.3g} in the first {evaluations}{again}"
 
 
 def why_off(method: str) -> str:
@@ -83,9 +88,10 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def done_by(request: Request) -> str:
-    """What the request's method does, in words, or why it does nothing."""
+def done_by(request: Request, is_guided: bool = True) -> str:
+    """What the request's method does, in words, or why it does nothing; a sampler may go without guidance."""
     summary = summarise(request)
+    summary = summary if is_guided else replace(summary, damped=0)
     if summary.does_something or request.settings.method == "direct":
         return str(summary)
     return why_off(request.settings.method)
@@ -97,7 +103,7 @@ def summarise(request: Request) -> Summary:
     plans = [method.plan(evaluation) for evaluation in range(request.steps)]
     first = plans[0]
     grid = method if isinstance(method, BridgedGrid) else None
-    dilation = method.dilation if isinstance(method, Redilated) else Dilation(1.0, 1, 0)
+    dilation = method.dilation if isinstance(method, Redilated) else None
     cyclic = grid and request.settings.schedule == "cyclic"
     return Summary(
         canvas=request.canvas,
@@ -109,7 +115,8 @@ def summarise(request: Request) -> Summary:
         period=period(request.settings.gamma) if cyclic else None,
         uncovered=sum(plan.uncovered for plan in plans) / len(plans),
         closed=first.closed,
-        dilation=dilation.factor,
-        dilated=dilation.until,
+        dilation=dilation.factor if dilation else 1.0,
+        dilated=dilation.until if dilation else 0,
+        damped=dilation.damped if dilation else 0,
         offsets=tuple(map(grid.offset, range(request.steps))) if grid else (),
     )

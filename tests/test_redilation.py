@@ -14,7 +14,7 @@ from torch import nn
 
 from lib_instantas.hosts.diffusers import tiled_unet
 from lib_instantas.hosts.standalone import Generator, Job
-from lib_instantas.methods import Dilation, Direct, Redilated, Request, make_method
+from lib_instantas.methods import Dilation, Direct, Level, Redilated, Request, make_method, same_factor
 from lib_instantas.redilation import Dispersion, Redilation, convolutions_by_depth, redilated
 from lib_instantas.settings import SettingsError, parse_settings
 
@@ -165,10 +165,10 @@ def test_levels_are_those_of_the_papers_table_5() -> None:
 
 def test_a_model_with_fewer_levels_is_told_of_by_name() -> None:
     unet = unet_of_four_levels()
-    with pytest.raises(SettingsError, match="dilated_levels must be between 1 and 3 with this model, got 4"):
-        Redilation(unet, Dilation(2, 4, 20))
+    with pytest.raises(SettingsError, match="dilated_levels must be between 0 and 3 with this model, got 4"):
+        Redilation(unet, same_factor(2, 4, 20))
     with pytest.raises(SettingsError, match="not a UNet"):
-        Redilation(nn.Linear(2, 2), Dilation(2, 1, 20))
+        Redilation(nn.Linear(2, 2), same_factor(2, 1, 20))
 
 
 # When
@@ -176,11 +176,72 @@ def test_a_model_with_fewer_levels_is_told_of_by_name() -> None:
 
 @pytest.mark.parametrize(("factor", "until"), [(1.5, 12), (2.5, 12), (4.0, 14)])
 def test_the_layout_is_dilated_and_the_details_are_as_trained(factor: float, until: int) -> None:
-    factors = [Dilation(factor, 1, 20).at(evaluation) for evaluation in range(25)]
+    levels = [same_factor(factor, 1, 20).at(evaluation) for evaluation in range(25)]
+    factors = [one.factor for (one,) in levels[:until]]
     assert factors[0] == factor
-    assert all(one > 1 for one in factors[:until])
-    assert set(factors[until:]) == {1.0}
+    assert all(one > 1 for one in factors)
+    assert set(levels[until:]) == {()}
     assert all(a >= b for a, b in pairwise(factors))
+
+
+BLOCKS = {
+    4: ("DB0", "DB1", "DB2", "DB3", "MB", "UB0", "UB1", "UB2", "UB3"),
+    3: ("DB1", "DB2", "DB3", "MB", "UB0", "UB1", "UB2"),
+}
+"""Figure 9's names, for SD 1.5 and for SDXL, which has a level less."""
+
+
+def by_block(dilation: Dilation, levels: int) -> dict[str, Level]:
+    """The settings of each block that has any, under the paper's names."""
+    names, deepest = BLOCKS[levels], levels - 1
+    return {
+        name: dilation.levels[depth]
+        for i, name in enumerate(names)
+        if (depth := max(0, abs(i - levels) - 1)) < len(dilation.levels) and depth <= deepest
+    }
+
+
+@pytest.mark.parametrize(
+    ("native", "size", "redilated_blocks", "dispersed_blocks", "damped_blocks", "tau", "progressive"),
+    [
+        (64, (128, 128), {"DB3": 2, "MB": 2, "UB0": 2}, set(), set(), 30, False),
+        (64, (160, 160), {"DB3": 2.5, "MB": 2.5, "UB0": 2.5}, set(), set(), 30, False),
+        (64, (128, 256), dict.fromkeys(BLOCKS[4], 2), set(), {"DB0", "DB1", "DB2", "UB1", "UB2", "UB3"}, 30, False),
+        (64, (256, 256), {"DB0": 2, "DB1": 4, "UB2": 4, "UB3": 2}, {"DB2", "DB3", "MB", "UB0", "UB1"},
+         {"DB0", "DB1", "UB2", "UB3"}, 35, True),
+        (128, (256, 256), {"DB3": 2, "MB": 2, "UB0": 2}, set(), set(), 30, False),
+        (128, (320, 320), {"DB1": 2, "DB2": 2, "DB3": 2.5, "MB": 2.5, "UB0": 2.5, "UB1": 2, "UB2": 2}, set(),
+         {"DB1", "DB2", "UB1", "UB2"}, 30, False),
+        (128, (256, 512), dict.fromkeys(BLOCKS[3], 2), set(), {"DB1", "DB2", "UB1", "UB2"}, 30, False),
+        (128, (512, 512), {"DB2": 2, "UB1": 2}, {"DB3", "MB", "UB0"}, {"DB2", "UB1"}, 35, True),
+    ],
+    ids=[f"table {number}" for number in range(6, 14)],
+)  # fmt: skip
+def test_the_papers_tables(
+    native: int,
+    size: Any,
+    redilated_blocks: dict[str, float],
+    dispersed_blocks: set[str],
+    damped_blocks: set[str],
+    tau: int,
+    progressive: bool,
+) -> None:
+    """Block by block from the paper's appendix; a dispersed block's scale is 2 on top of its kernels' 2."""
+    method = make_method(Request(size, native, parse_settings({"method": "ScaleCrafter"}), steps=50))
+    assert isinstance(method, Redilated)
+    blocks = by_block(method.dilation, 4 if native == 64 else 3)
+    assert {name: level.factor for name, level in blocks.items() if not level.dispersed} == redilated_blocks
+    assert {name for name, level in blocks.items() if level.dispersed} == dispersed_blocks
+    assert {level.factor for level in blocks.values() if level.dispersed} <= {4}
+    assert {name for name, level in blocks.items() if level.damped} == damped_blocks
+    assert (method.dilation.until, method.dilation.shrinks) == (tau, progressive)
+
+
+@pytest.mark.parametrize(("size", "factor"), [((96, 96), 1.5), ((192, 192), 3.0), ((144, 200), 2.25)])
+def test_between_the_tables_the_nearest_is_brought_to_the_pictures_size(size: Any, factor: float) -> None:
+    method = make_method(Request(size, 64, parse_settings({"method": "ScaleCrafter"})))
+    assert isinstance(method, Redilated)
+    assert method.dilation.levels == (Level(factor),)
 
 
 @pytest.mark.parametrize(

@@ -117,8 +117,10 @@ def test_an_old_infotext_is_read_as_it_was_meant() -> None:
     assert from_text(json.dumps(with_all)).schedule == "cyclic"
     before_few_shapes = from_text('{"version": 2, "done": "", "settings": {"gamma": 0.1}}')
     assert before_few_shapes == parse_settings(
-        {"gamma": 0.1, "edges": "elastic", "fit": "fitted", "told_size": "canvas"}
+        {"gamma": 0.1, "edges": "elastic", "fit": "fitted", "told_size": "canvas", "dilated_levels": 1}
     )
+    before_tables = from_text('{"version": 3, "done": "", "settings": {"method": "ScaleCrafter"}}')
+    assert before_tables == parse_settings({"method": "ScaleCrafter", "told_size": "canvas", "dilated_levels": 1})
 
 
 @given(valid_settings, st.text(), st.text())

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from lib_instantas.denoiser import Around, TiledDenoiser
-from lib_instantas.methods import Redilated, Request, make_method
-from lib_instantas.redilation import Redilation
+from lib_instantas.methods import Method, Redilated, Request, make_method
+from lib_instantas.noise_damping import damped
+from lib_instantas.redilation import Redilation, levels_of
 from lib_instantas.settings import Settings
 from lib_instantas.told_size import ToldSize
 
@@ -25,6 +26,7 @@ def tiled_unet(
     seed: int = 0,
     steps: int = 20,
     per_step: int = 1,
+    guidance: float = 1.0,
     around: Sequence[Around] = (),
     before_batch: Callable[[], None] = lambda: None,
     make_denoiser: Callable[..., TiledDenoiser] = TiledDenoiser,
@@ -32,24 +34,27 @@ def tiled_unet(
     """While open, the UNet answers for a canvas of any size; every call is one evaluation of the sampler.
 
     The sampler is expected to ask `steps` times, `per_step` times in each of its own steps.
-    The native tile side is the UNet's `config.sample_size`. On leaving, the UNet is as it was. `make_denoiser` is
-    called as TiledDenoiser is, for a method that needs more than its plans.
+    The native tile side is the UNet's `config.sample_size`. On leaving, the UNet is as it was. `guidance` is the
+    pipeline's scale: above 1, the first half of the rows is without the prompt. `make_denoiser` is called as
+    TiledDenoiser is, for a method that needs more than its plans.
     """
     before = vars(unet).get("forward")
     forward = unet.forward
-    request = Request((0, 0), int(unet.config.sample_size), settings, seed, steps, per_step)
+    request = Request((0, 0), int(unet.config.sample_size), settings, seed, steps, per_step, levels_of(unet))
     denoiser: TiledDenoiser | None = None
+    redilation: Redilation | None = None
 
     def model(x: Tensor, timestep: Tensor, **conditioning: Any) -> Tensor:
         return forward(x, timestep, **conditioning, return_dict=False)[0]
 
     def tiled_forward(sample: Tensor, timestep: Any, *args: Any, **conditioning: Any) -> Any:
-        nonlocal denoiser, request
+        nonlocal denoiser, redilation, request
         canvas = (int(sample.shape[-2]), int(sample.shape[-1]))
         if denoiser is None or request.canvas != canvas:
             request = replace(request, canvas=canvas)
             method = make_method(request)
-            dilated = [Redilation(unet, method.dilation)] if isinstance(method, Redilated) else []
+            redilation = _redilation(unet, method, guidance)
+            dilated = [] if redilation is None else [redilation]
             denoiser = make_denoiser(
                 model,
                 method,
@@ -61,7 +66,12 @@ def tiled_unet(
         as_output = conditioning.pop("return_dict", True)
         if args:
             conditioning["encoder_hidden_states"] = args[0]
-        prediction = denoiser(sample, torch.as_tensor(timestep, device=sample.device), **conditioning)
+        time = torch.as_tensor(timestep, device=sample.device)
+        if redilation is not None and redilation.damps(denoiser.evaluation):
+            half = len(sample) // 2
+            prediction = damped(denoiser, redilation, [*[guidance] * half, *[None] * half], sample, time, conditioning)
+        else:
+            prediction = denoiser(sample, time, **conditioning)
         denoiser.next_evaluation()
         return _Output(prediction) if as_output else (prediction,)
 
@@ -73,6 +83,15 @@ def tiled_unet(
             del unet.forward
         else:
             unet.forward = before
+
+
+def _redilation(unet: Any, method: Method, guidance: float) -> Redilation | None:
+    """Without guidance there is nothing that takes the noise away, and the levels that leave it stay as trained."""
+    if not isinstance(method, Redilated):
+        return None
+    redilation = Redilation(unet, method.dilation)
+    redilation.denoises = guidance <= 1
+    return redilation
 
 
 class _Output:

@@ -56,10 +56,13 @@ class Stage:
         """How often the sampler asks the model."""
         return evaluations_of(self.job.sampler, self.made)
 
-    def request(self, native: int) -> Request:
-        """What the stage's method is made for; `native` is the tile side that the model knows, latent pixels."""
+    def request(self, native: int, levels: int | None = None) -> Request:
+        """What the stage's method is made for; `native` is the tile side that the model knows, latent pixels.
+
+        `levels` is how many resolutions its UNet works at, where that matters.
+        """
         per_step = evaluations_per_step(self.job.sampler)
-        return Request(self.canvas, native, self.settings, self.job.seed, self.evaluations, per_step)
+        return Request(self.canvas, native, self.settings, self.job.seed, self.evaluations, per_step, levels)
 
 
 def stages_of(job: Job, native: int) -> tuple[Stage, ...]:

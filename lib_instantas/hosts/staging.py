@@ -129,6 +129,7 @@ class Stages:
             seed=stage.job.seed,
             steps=stage.evaluations,
             per_step=evaluations_per_step(stage.job.sampler),
+            guidance=stage.guidance,
             around=self.around,
             before_batch=watcher.before_batch,
             make_denoiser=denoiser_for(pipeline, stage.settings.method, stage.job.seed),

@@ -22,6 +22,7 @@ from lib_instantas.hosts.samplers import SAMPLERS, use_sampler
 from lib_instantas.hosts.staging import OnStep, Picture, Stages, Watcher, can_go_on, native_of
 from lib_instantas.hosts.synchronising import Features, style_statistics
 from lib_instantas.infotext import KEY, quoted, to_text
+from lib_instantas.redilation import levels_of
 from lib_instantas.regions import RegionSetup
 from lib_instantas.sizes import central_crop
 from lib_instantas.summary import done_by
@@ -140,7 +141,8 @@ class Generator:
             return "off"
         count = len(job.settings.region_setup.active)
         regions = [f"{count} region{'s' * (count > 1)}"] if count else []
-        stages = [done_by(stage.request(self.native)) for stage in self.stages(job)]
+        levels = levels_of(self.pipeline.unet)
+        stages = [done_by(stage.request(self.native, levels), stage.guidance > 1) for stage in self.stages(job)]
         if len(stages) > 1:
             stages = ["; ".join(f"{name}: {done}" for name, done in zip(PASSES, stages, strict=True))]
         elif job.composes:

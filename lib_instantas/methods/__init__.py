@@ -22,7 +22,8 @@ from lib_instantas.methods.registry import (
 from lib_instantas.methods.instantas import instantas, whole_canvas  # isort: skip
 from lib_instantas.methods.overlapping import OverlappingGrid  # isort: skip
 from lib_instantas.methods.fstd import DisplacedGrid  # isort: skip
-from lib_instantas.methods.scalecrafter import Dilation, Redilated  # isort: skip
+from lib_instantas.methods.scalecrafter import Dilation, Redilated, same_factor  # isort: skip
+from lib_instantas.methods.scalecrafter_tables import Level  # isort: skip
 from lib_instantas.methods.comparison import ContextGrid  # isort: skip
 from lib_instantas.methods.options import Wrap  # isort: skip
 
@@ -36,6 +37,7 @@ __all__ = [
     "Dilation",
     "Direct",
     "DisplacedGrid",
+    "Level",
     "Method",
     "MethodOptions",
     "OverlappingGrid",
@@ -45,4 +47,5 @@ __all__ = [
     "make_method",
     "plans_depend_on_seed",
     "register",
+    "same_factor",
 ]

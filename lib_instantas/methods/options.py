@@ -170,12 +170,13 @@ class Reach(Options):
         help="ScaleCrafter: how many times as far convolutions reach; 0: the picture's shorter side over the model's.",
     )
     dilated_levels: int = Field(
-        1,
+        0,
         label="Dilated levels",
-        ge=1,
+        ge=0,
         le=3,
         step=1,
-        help="ScaleCrafter: how many of the UNet's levels, the deepest first. More move larger things (paper: 1).",
+        help="ScaleCrafter: how many of the UNet's levels, the deepest first, by one factor; 0: as in the paper for "
+        "this model and size. Far beyond the model's size that takes half as long again at each dilated step.",
     )
 
 

@@ -11,6 +11,9 @@ from lib_instantas.methods.options import NAMES, MethodOptions
 from lib_instantas.options import Options
 from lib_instantas.tiling import Size, TilePlan
 
+SDXL_SIDE = 128
+"""Latent pixels a side that SDXL knows."""
+
 
 class Method(Protocol):
     """A way to make tile plans."""
@@ -23,7 +26,8 @@ class Method(Protocol):
 class Request:
     """What a method is made for: canvas and native tile side in latent pixels, the picture's seed, the settings.
 
-    `steps` is the number of evaluations the sampler is expected to make, `per_step` how many in one step of its own.
+    `steps` is the number of evaluations the sampler is expected to make, `per_step` how many in one step of its own,
+    `levels` how many resolutions the UNet works at, where that is known.
     """
 
     canvas: Size
@@ -32,6 +36,12 @@ class Request:
     seed: int = 0
     steps: int = 20
     per_step: int = 1
+    levels: int | None = None
+
+    @property
+    def levels_of_unet(self) -> int:
+        """How many resolutions the UNet works at; taken to be SDXL's three where the model knows as much as SDXL."""
+        return self.levels or (3 if self.native >= SDXL_SIDE else 4)
 
     @property
     def side(self) -> int:

@@ -3,43 +3,70 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lib_instantas.capabilities import Capability
 from lib_instantas.methods.instantas import whole_canvas
 from lib_instantas.methods.options import Reach, TileSide, Wrap
 from lib_instantas.methods.registry import Method, Request, register
+from lib_instantas.methods.scalecrafter_tables import Level, table_for
 from lib_instantas.tiling import TilePlan
 
 LARGEST_FACTOR = 8.0
 
+PLAIN_UP_TO = 3.0
+"""Up to this factor features are stretched and kernels dilated, beyond it kernels are dispersed first (tables 7, 9)."""
+
 
 @dataclass(frozen=True)
 class Dilation:
-    """How much further convolutions reach, at the deepest `levels` of the UNet, in a run of so many evaluations.
+    """How much further the levels of the UNet convolve, the deepest first, in a run of so many evaluations.
 
-    The layout is made early: the first 60 % of the evaluations reach further, 70 % of them beyond a factor of 3, where
-    the factor also shrinks step by step (tables 6 to 9).
+    The layout is made early: only a `share` of the evaluations reaches further, and where it `shrinks`, less with each.
     """
 
-    factor: float
-    levels: int
+    levels: tuple[Level, ...]
     evaluations: int
+    share: float = 0.6
+    shrinks: bool = False
+
+    @property
+    def factor(self) -> float:
+        """How far the deepest level reaches in the first evaluation."""
+        return self.levels[0].factor
 
     @property
     def until(self) -> int:
         """The first evaluation that is as the model was trained."""
-        return round((0.7 if self._shrinks else 0.6) * self.evaluations)
+        return round(self.share * self.evaluations)
 
     @property
-    def _shrinks(self) -> bool:
-        return self.factor > 3
+    def damped(self) -> int:
+        """How many evaluations ask the model once more without the prompt, to take the noise away (section 3.4)."""
+        return self.until if any(level.damped for level in self.levels) else 0
 
-    def at(self, evaluation: int) -> float:
-        """The factor at an evaluation, counted from 0; 1 means as trained."""
+    def at(self, evaluation: int) -> tuple[Level, ...]:
+        """The levels at an evaluation, counted from 0; none from `until` on."""
         if evaluation >= self.until:
-            return 1.0
-        return max(2.0, math.ceil(self.factor * (1 - evaluation / self.until))) if self._shrinks else self.factor
+            return ()
+        return tuple(replace(level, factor=self._factor(level, evaluation)) for level in self.levels)
+
+    def _factor(self, level: Level, evaluation: int) -> float:
+        if not self.shrinks:
+            return level.factor
+        return min(level.factor, max(2.0, math.ceil(level.factor * (1 - evaluation / self.until))))
+
+
+def same_factor(factor: float, levels: int, evaluations: int) -> Dilation:
+    """One factor for so many levels, the deepest; nothing is damped."""
+    far = factor > PLAIN_UP_TO
+    return Dilation((Level(factor, dispersed=far),) * levels, evaluations, 0.7 if far else 0.6, far)
+
+
+def as_published(request: Request, factor: float) -> Dilation:
+    """The paper's for the model and the size."""
+    table = table_for(request.levels_of_unet, request.canvas, factor)
+    return Dilation(table.levels[: request.levels_of_unet], request.steps, table.share, table.shrinks)
 
 
 @dataclass(frozen=True)
@@ -66,4 +93,6 @@ def scalecrafter(request: Request) -> Method:
     factor = request.settings.dilation or min(LARGEST_FACTOR, min(request.canvas) / request.side)
     if factor <= 1:
         return whole_canvas(request)
-    return Redilated(whole_canvas(request), Dilation(factor, request.settings.dilated_levels, request.steps))
+    levels = request.settings.dilated_levels
+    dilation = same_factor(factor, levels, request.steps) if levels else as_published(request, factor)
+    return Redilated(whole_canvas(request), dilation)

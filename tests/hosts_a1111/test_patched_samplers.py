@@ -62,7 +62,7 @@ def sampling(tile_batch: int = 1, pictures: int = 1) -> Any:
         denoisers[0].model = model
         return denoisers[0](x, sigma, **conditioning)
 
-    return SimpleNamespace(denoisers=denoisers, ask=ask)
+    return SimpleNamespace(denoisers=denoisers, ask=ask, damped_scales=[])
 
 
 def asked_about(rows: int, kinds: list[int], **more: Any) -> dict[str, Any]:

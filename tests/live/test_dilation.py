@@ -57,8 +57,24 @@ def test_where_the_model_knows_the_shorter_side_it_does_nothing_and_says_so(clie
     assert done(made) == "off: the image's shorter side is not longer than the model's own"
 
 
+@pytest.mark.parametrize("name", ["sd1", "sdxl"])
+def test_far_beyond_the_models_size_its_guidance_is_noise_damped(client: Client, name: str) -> None:
+    """However the host divides the rows among calls; and without guidance, outer levels stay as trained."""
+    size = {**LARGE, "width": 512, "height": 512}
+    settings = {**FAR, "tile": 128}
+    apart = {**checkpoint(name)["override_settings"], "batch_cond_uncond": False}
+    made = client.txt2img(settings, **size, **checkpoint(name))
+    in_two_calls = client.txt2img(settings, **size, override_settings=apart)
+    undamped = client.txt2img({**settings, "dilation": 4, "dilated_levels": 1}, **size, **checkpoint(name))
+    unguided = client.txt2img(settings, **size, **checkpoint(name), cfg_scale=1)
+    assert done(made).endswith("dilation 4 in the first 4, each half as long again (noise-damped)")
+    assert difference(made.images[0], in_two_calls.images[0]) < 1
+    assert not same(made, undamped)
+    assert done(unguided).endswith("dilation 4 in the first 4, outer levels as trained because CFG 1 has no guidance")
+
+
 def test_more_than_the_settings_allow_stops_the_generation(client: Client) -> None:
-    with pytest.raises(RefusedError, match="dilated_levels must be a whole number between 1 and 3, got 4"):
+    with pytest.raises(RefusedError, match="dilated_levels must be a whole number between 0 and 3, got 4"):
         client.txt2img({**FAR, "dilated_levels": 4}, **LARGE)
 
 

@@ -10,7 +10,7 @@ from modules import sd_samplers, sd_samplers_timesteps, shared
 
 from lib_instantas.agreement import without_effect
 from lib_instantas.composition import first_size, second_steps
-from lib_instantas.hosts.a1111.chosen import native_side_of_choice
+from lib_instantas.hosts.a1111.chosen import levels_of_choice, native_side_of_choice
 from lib_instantas.hosts.a1111.native import SD1
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
 from lib_instantas.hosts.a1111.sizes import Output, size_warnings
@@ -62,7 +62,8 @@ def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
     except SettingsError as error:
         return str(error)
     native = native_side_of_choice()
-    line = forecast(settings, passes_of(settings, controls, native or SD1), native or SD1, output_here())
+    passes = passes_of(settings, controls, native or SD1)
+    line = forecast(settings, passes, native or SD1, output_here(), levels_of_choice())
     return line if native or settings.tile else f"{line} ({UNKNOWN})"
 
 
@@ -122,9 +123,14 @@ def _pass(name: str, size: tuple[int, int], sampler: str, steps: int) -> Planned
     return PlannedPass(name, size, evaluations, exact=evaluations == steps and sampler not in timesteps | VARIABLE)
 
 
-def forecast(settings: Settings, passes: list[PlannedPass], native: int, output: Output | None = None) -> str:
-    """One line for the passes of a generation with a model of `native` latent pixels a side."""
-    lines = [f"{work.name}{_describe(settings, work, native)}" for work in passes]
+def forecast(
+    settings: Settings, passes: list[PlannedPass], native: int, output: Output | None = None, levels: int | None = None
+) -> str:
+    """One line for the passes of a generation with a model of `native` latent pixels a side.
+
+    `levels` is how many resolutions its UNet works at, where that is known.
+    """
+    lines = [f"{work.name}{_describe(settings, work, native, levels)}" for work in passes]
     if any(work.composes for work in passes):
         lines.append(_both_stages(settings, passes, native))
     warnings = size_warnings(passes[-1].size, output or Output()) if passes else ()
@@ -140,10 +146,10 @@ def _upscaled(settings: Settings, native: int) -> str:
     return f"{enlarged}, finished in tiles of about {side}x{side}"
 
 
-def _describe(settings: Settings, work: PlannedPass, native: int) -> str:
+def _describe(settings: Settings, work: PlannedPass, native: int, levels: int | None) -> str:
     if work.composes:
         return f"{_shown(work.size)}, {work.evaluations} UNet evaluations"
-    request = Request(canvas_for(work.size), native, settings, steps=work.evaluations)
+    request = Request(canvas_for(work.size), native, settings, steps=work.evaluations, levels=levels)
     summary = _summary(request)
     about = "" if work.exact else "about "
     if settings.method == "direct":

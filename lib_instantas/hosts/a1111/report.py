@@ -18,11 +18,15 @@ FIRST_PASS, HIRES_PASS = "first pass", "hires pass"
 
 @dataclass
 class PassReport:
-    """The work of one sampling run: its first grid, the tiles evaluated so far, the share each plan left out."""
+    """The work of one sampling run: its first grid, the tiles evaluated so far, the share each plan left out.
+
+    `undamped` says why ScaleCrafter's outer levels stayed as trained, where they did.
+    """
 
     plan: TilePlan
     method: str
     dilation: Dilation | None = None
+    undamped: str = ""
     evaluations: int = 0
     uncovered: list[float] = field(default_factory=list)
 
@@ -38,8 +42,14 @@ class PassReport:
         height, width = (side * LATENT_SCALE for side in size)
         count = len(self.plan.tiles)
         done = f"{count} tile{'s' * (count > 1)} of {width}x{height}, {self.evaluations} UNet evaluations"
-        reach = reaching(self.dilation.factor, self.dilation.until) if self.dilation else ""
-        return done + left_out(sum(self.uncovered) / max(1, len(self.uncovered))) + reach
+        return done + left_out(sum(self.uncovered) / max(1, len(self.uncovered))) + self._reach
+
+    @property
+    def _reach(self) -> str:
+        if self.dilation is None:
+            return ""
+        reach = reaching(self.dilation.factor, self.dilation.until, bool(self.dilation.damped) and not self.undamped)
+        return f"{reach}, outer levels as trained because {self.undamped}" if self.undamped else reach
 
 
 @dataclass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,9 +22,11 @@ from lib_instantas.hosts.a1111.generation import Generation, generation_of, with
 from lib_instantas.hosts.a1111.native import largest_side, native_side
 from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.parts import SamplingPass, parts_for
+from lib_instantas.hosts.a1111.parts.dilation import DilatedConvolutions
 from lib_instantas.hosts.a1111.report import FIRST_PASS, HIRES_PASS, PassReport, Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.methods import Direct, Method, Redilated, make_method, plans_depend_on_seed
+from lib_instantas.noise_damping import damped
 from lib_instantas.tiling import LATENT_SCALE
 from lib_instantas.told_size import ToldSize
 
@@ -42,6 +45,7 @@ class TiledSampling:
         self.method = methods[0]
         check_positions(work, self.method)
         self.parts = parts_for(work)
+        self.dilated = next((part for part in self.parts if isinstance(part, DilatedConvolutions)), None)
         self.report = _begin_report(work, self.method, report, evaluation)
         self.denoisers = [self._denoiser(method, evaluation) for method in methods]
 
@@ -69,6 +73,31 @@ class TiledSampling:
         self.report.count(self.method.plan(self.denoisers[0].evaluation))
         for part in self.parts:
             part.before_evaluation(params)
+        if self.dilated is not None and self.dilated.undamped:
+            self.report.undamped = self.dilated.undamped
+
+    @property
+    def damped_scales(self) -> list[float]:
+        """How strongly each picture of the batch is guided, if this evaluation is one with noise-damped guidance."""
+        dilated, evaluation = self.dilated, self.denoisers[0].evaluation
+        return dilated.scales if dilated is not None and dilated.redilation.damps(evaluation) else []
+
+    def ask_damped(
+        self,
+        model: Callable[..., Tensor],
+        again: Callable[..., Tensor],
+        scales: Sequence[float | None],
+        x: Tensor,
+        sigma: Tensor,
+        **conditioning: Any,
+    ) -> Tensor:
+        """The same as `ask` for noise-damped guidance (`noise_damping.damped`); `again` answers for rows with a scale.
+
+        ScaleCrafter has one denoiser for all pictures.
+        """
+        assert self.dilated is not None
+        ask, ask_again = partial(self.ask, model, ()), partial(self.ask, again, ())
+        return damped(ask, self.dilated.redilation, scales, x, sigma, conditioning, ask_again)
 
     def ask(
         self, model: Callable[..., Tensor], pictures: Sequence[int], x: Tensor, sigma: Tensor, **conditioning: Any

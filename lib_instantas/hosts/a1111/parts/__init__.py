@@ -13,6 +13,7 @@ from typing import Any
 
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.methods import Request
+from lib_instantas.redilation import levels_of
 from lib_instantas.settings import Settings
 from lib_instantas.tiling import Size
 
@@ -43,7 +44,8 @@ class SamplingPass:
     def request(self, seed: int) -> Request:
         """What a method is made for: this pass, and the picture with this seed."""
         settings = self.settings.copy(update={"method": "direct"}) if self.composes else self.settings
-        return Request(self.canvas, self.native, settings, seed, self.steps, self.per_step)
+        levels = levels_of(self.unet)
+        return Request(self.canvas, self.native, settings, seed, self.steps, self.per_step, levels)
 
     def is_continued_by(self, other: SamplingPass) -> bool:
         """Whether an evaluation of the other pass can go on with what was prepared for this one."""

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from lib_instantas.denoiser import ModelCall
+from lib_instantas.hosts.a1111.guidance import scales_of
 from lib_instantas.hosts.a1111.parts import Part, SamplingPass
 from lib_instantas.methods import Redilated, make_method
 from lib_instantas.redilation import Redilation
@@ -18,10 +19,22 @@ def dilated_convolutions(work: SamplingPass) -> Part | None:
 
 
 class DilatedConvolutions(Part):
-    """Re-dilation around each call of the model."""
+    """Re-dilation around each call of the model.
+
+    `scales` is how strongly each picture of the batch is guided. Where the host's guidance cannot take away the noise
+    that dilated outer levels leave, they stay as trained, and `undamped` says why.
+    """
 
     def __init__(self, redilation: Redilation) -> None:
         self.redilation = redilation
+        self.scales: list[float] = []
+        self.undamped = ""
+
+    def before_evaluation(self, params: Any) -> None:
+        """Find out how the predictions will be guided."""
+        if self.redilation.dilation.damped:
+            self.scales, self.undamped = scales_of(params)
+            self.redilation.denoises = bool(self.undamped)
 
     def around(self, call: ModelCall) -> AbstractContextManager[Any]:
         """Convolutions reach further while the model answers this call."""

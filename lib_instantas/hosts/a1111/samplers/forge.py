@@ -66,8 +66,12 @@ class AskedInTiles:
             raise self.error or AssertionError("asked before there were tiles")
         x, c, kinds = asked["input"], dict(asked["c"]), asked["cond_or_uncond"]
         pictures = list(range(self._batch)) * (len(x) // self._batch)
-        model = partial(self._answer, apply_model, c.pop("transformer_options", {}), kinds)
+        model = partial(self._answer, apply_model, options := c.pop("transformer_options", {}), kinds)
         layers = self._controls.on_canvas(x, pictures)
+        if scales := self._sampling.damped_scales:
+            rows = [scale if kind else None for kind in kinds for scale in scales]
+            again = partial(self._answer, apply_model, options, [kind for kind in kinds if kind])
+            return self._sampling.ask_damped(model, again, rows, x, asked["timestep"], **c, **layers)
         return self._sampling.ask(model, pictures, x, asked["timestep"], **c, **layers)
 
     def _answer(

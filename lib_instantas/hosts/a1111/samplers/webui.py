@@ -25,15 +25,21 @@ class AskedInTiles:
         self.original = forward
         self._sampling: TiledSampling | None = None
         self._pictures: list[int] = []
+        self._rows = self._asked = 0
 
     def begin(self, sampling: TiledSampling, params: Any) -> None:
         """The next evaluation begins. However the host divides its rows among calls, it keeps their order."""
         self._sampling = sampling
         self._pictures = pictures_of_rows(params) if len(sampling.denoisers) > 1 else []
+        self._rows, self._asked = params.x.shape[0], 0
 
     def __call__(self, x: Tensor, sigma: Tensor, **conditioning: Any) -> Tensor:
         """The prediction for the whole canvas."""
         assert self._sampling is not None
+        if scales := self._sampling.damped_scales:
+            first, self._asked = self._asked, self._asked + len(x)
+            of_rows = [*[None] * (self._rows - len(scales)), *scales][first : self._asked]
+            return self._sampling.ask_damped(self.original, self.original, of_rows, x, sigma, **conditioning)
         pictures, self._pictures = self._pictures[: len(x)], self._pictures[len(x) :]
         return self._sampling.ask(self.original, pictures, x, sigma, **conditioning)
 

@@ -12,6 +12,8 @@ from modules import shared
 from modules.script_callbacks import CFGDenoiserParams, cfg_denoiser_callback
 from modules.sd_samplers_common import InterruptedException
 
+CFG = 2.0
+
 
 class Wrapper(nn.Module):
     """The host's wrapper: scales for the model's sigma, and asks the model with a dictionary of conditions."""
@@ -33,7 +35,10 @@ class CFGDenoiser(nn.Module):
         self.steps = total_steps
         self.conditions = conditions
         self.sampler = SimpleNamespace(
-            sampler_extra_args={"cond": SimpleNamespace(batch=[[0] * n for n in conditions])}
+            sampler_extra_args={
+                "cond": SimpleNamespace(batch=[[SimpleNamespace(weight=1.0)] * n for n in conditions]),
+                "cond_scale": CFG,
+            }
         )
         self.model_wrap: Wrapper | None = None
 
@@ -64,7 +69,7 @@ class CFGDenoiser(nn.Module):
         positive, negative = out[: len(owners)], out[len(owners) :]
         denoised = negative.clone()
         for row, picture in enumerate(owners):
-            denoised[picture] += 2 * (positive[row] - negative[picture])
+            denoised[picture] += CFG * (positive[row] - negative[picture])
         self.step += 1
         return denoised
 
