@@ -17,6 +17,11 @@ def _fixed(method: Method) -> Method:
     return replace(method, offset=fixed_offset) if isinstance(method, DisplacedGrid) else method
 
 
+def _last_prediction(method: Method) -> Method:
+    """FSTD with the last prediction where no tile lies, instead of the latent."""
+    return replace(method, keeps_latents=False) if isinstance(method, DisplacedGrid) else method
+
+
 def _dilated(change: Callable[[Dilation], Dilation]) -> Change:
     def changed(method: Method) -> Method:
         return replace(method, dilation=change(method.dilation)) if isinstance(method, Redilated) else method
@@ -33,6 +38,7 @@ EVERY_LEVEL = (Level(2), Level(2, damped=True), Level(2, damped=True))
 
 CHANGES: dict[str, Change] = {
     "fixed": _fixed,
+    "last-prediction": _last_prediction,
     "without-progression": _dilated(lambda one: replace(one, shrinks=False)),
     "without-dispersion": _levels(dispersed=False),
     "without-damping": _levels(damped=False),

@@ -168,7 +168,8 @@ def fstd_4(bench: Bench) -> Section:
     theirs = ", ".join(f"{name} {value:.2f}" for name, value in paper.FSTD_4_PSNR.items())
     text = (
         f"The paper enlarges faces four-fold and ranks by PSNR ({theirs}); here pictures are made from noise. Fixed "
-        "means half a tile off at every second step, as the paper does not say more."
+        "means half a tile off at every second step, as the paper does not say more. Where no tile lies, the latent "
+        "stays, as in the paper; in the last row it is stepped with its last prediction."
     )
     title = "Any-Size-Diffusion, table 4: how tiles overlap, at 256x1024"
     return _section(bench, "fstd-4", title, OFFSETS, paper.FSTD_4, text, with_time=True)

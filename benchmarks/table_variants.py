@@ -85,6 +85,7 @@ OFFSETS = {
     "explicit overlap": engine("MultiDiffusion", overlap=0.5),
     "implicit, fixed": Variant((("method", "FSTD"), ("fit", "native")), change="fixed"),
     "implicit, random": engine("FSTD", fit="native"),
+    "random, last prediction": replace(engine("FSTD", fit="native"), change="last-prediction"),
 }
 """FSTD's table 4: how tiles overlap, and how they are offset."""
 

@@ -19,9 +19,10 @@ from lib_instantas.hosts.diffusers_vae import Coder, decoding, encoding
 from lib_instantas.hosts.elastic import denoiser_for
 from lib_instantas.hosts.enlarging import enlarged_latents, enlarged_picture
 from lib_instantas.hosts.jobs import Stage
+from lib_instantas.hosts.keeping import LatentKeeper
 from lib_instantas.hosts.samplers import evaluations_of, evaluations_per_step, use_sampler
 from lib_instantas.hosts.synchronising import Features, Synchroniser
-from lib_instantas.methods import make_method
+from lib_instantas.methods import DisplacedGrid, make_method
 from lib_instantas.tiling import LATENT_SCALE
 
 if TYPE_CHECKING:
@@ -138,10 +139,14 @@ class Stages:
     def _after_step(
         self, stage: Stage, watcher: Watcher, stack: ExitStack, coders: list[Coder | None]
     ) -> Callable[..., dict[str, Any]]:
-        vae = self.pipeline.vae
+        pipeline, vae = self.pipeline, self.pipeline.vae
         synchronise = self._synchroniser(stage)
+        method = make_method(stage.request(native_of(self.pipeline))) if self._on(stage) else None
+        keep = LatentKeeper(pipeline, method) if isinstance(method, DisplacedGrid) and method.keeps_latents else None
 
-        def after_step(pipeline: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
+        def after_step(_: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
+            if keep is not None:
+                state = {**state, "latents": keep(state["latents"], step)}
             watcher.on_step(step + 1, state["latents"])
             state = state if synchronise is None else synchronise(step, state)
             if step + 1 == stage.evaluations:  # what comes next is the decoding

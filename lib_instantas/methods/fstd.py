@@ -50,12 +50,14 @@ def _within(start: int, stop: int, length: int) -> Span:
 class DisplacedGrid:
     """A grid that stands somewhere else at each evaluation. An axis that holds one tile stays, unless it is closed.
 
-    On a closed axis the grid moves around the ring, and leaves nothing uncovered.
+    On a closed axis the grid moves around the ring, and leaves nothing uncovered. `keeps_latents` says that hosts that
+    can, leave the latents as they were where nothing is covered; elsewhere those pixels have their last prediction.
     """
 
     axes: tuple[Axis, Axis]
     offset: Offset
     closed: tuple[bool, bool] = (False, False)
+    keeps_latents: bool = True
 
     def plan(self, evaluation: int) -> TilePlan:
         """The tiles of one evaluation, counted from 0. The first leaves no pixel uncovered."""

@@ -1,0 +1,45 @@
+"""FSTD leaves the latent as it was where a step has no tile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tiny_pipelines import sd_pipeline
+
+from lib_instantas.hosts.keeping import coverage
+from lib_instantas.hosts.standalone import Generator, Job
+from lib_instantas.methods import Request, make_method
+from lib_instantas.settings import parse_settings
+
+STEPS, SEED = 6, 3
+SETTINGS = parse_settings({"enabled": True, "method": "FSTD", "fit": "native"})
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return sd_pipeline(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.mark.parametrize("sampler", ["DDIM", "Euler", "Euler a", "DPM++ 2M"])
+def test_what_the_model_sees_stays_where_no_tile_lies(pipeline: Any, sampler: str) -> None:
+    canvases: list[torch.Tensor] = []
+    job = Job("a fox", (64, 192), SETTINGS, seed=SEED, steps=STEPS, sampler=sampler)
+    Generator(pipeline)(job, on_step=lambda step, canvas: canvases.append(seen_by_model(pipeline, canvas)))
+    method = make_method(Request((8, 24), 8, SETTINGS, SEED, STEPS))
+    plans = [method.plan(step) for step in range(STEPS)]
+    assert sum(plan.uncovered > 0 for plan in plans) >= 2
+    for step in range(1, STEPS):
+        covered = coverage(plans[step])
+        before, after = canvases[step - 1], canvases[step]
+        assert torch.allclose(before[..., ~covered], after[..., ~covered], atol=1e-4)
+        assert not torch.allclose(before[..., covered], after[..., covered], atol=1e-3)
+
+
+def seen_by_model(pipeline: Any, canvas: torch.Tensor) -> torch.Tensor:
+    """Latents as the next evaluation will see them; after the last step there is no noise to scale by."""
+    scheduler = pipeline.scheduler
+    if "Euler" not in type(scheduler).__name__:
+        return canvas
+    return canvas / (scheduler.sigmas[scheduler.step_index] ** 2 + 1) ** 0.5
