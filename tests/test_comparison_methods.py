@@ -9,7 +9,7 @@ import torch
 from tiny_pipelines import sd_pipeline
 
 from lib_instantas.fusion import cut
-from lib_instantas.hosts.elastic import ElasticDenoiser, thinned_size
+from lib_instantas.hosts.elastic import AT_ONCE, RESAMPLINGS, Blocks, ElasticDenoiser, thinned_size
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.hosts.synchronising import Synchroniser, style_statistics
 from lib_instantas.methods import Request, make_method
@@ -86,7 +86,11 @@ def test_pictures_of_the_same_colours_are_alike_for_the_default_measure() -> Non
 def elastic(model: Any, canvas: tuple[int, int] = (16, 64), side: int = 16) -> ElasticDenoiser:
     method = make_method(Request(canvas, side, parse_settings({"method": "ElasticDiffusion"})))
     return ElasticDenoiser(
-        model, method, side=side, seed=0, surroundings=lambda timestep, shape: torch.full(shape, 99.0)
+        model,
+        method,
+        side=side,
+        generator=torch.Generator().manual_seed(0),
+        surroundings=lambda timestep, shape: torch.full(shape, 99.0),
     )
 
 
@@ -105,8 +109,31 @@ def test_what_the_prompt_changes_comes_from_the_whole_picture_at_the_native_size
     without, with_prompt = elastic(model)(torch.cat([x, x]), torch.zeros(1), prompt=prompt).chunk(2)
     assert torch.equal(without, x)
     torch.testing.assert_close(with_prompt, x + 10 * x)
-    assert shapes[-1] == (2, 4, 16, 16), "the prompt's pull is found in one native square"
-    assert not torch.cat(prompts[:-1]).any(), "tiles are asked without the prompt only"
+    assert shapes[-1][1:] == (4, 16, 16), "the prompt's pull is found in native squares"
+    small = -(-(RESAMPLINGS + 1) // AT_ONCE)
+    assert not torch.cat(prompts[:-small]).any(), "tiles are asked without the prompt only"
+
+
+def test_each_pixel_has_the_change_that_was_found_with_it_once_it_was_taken() -> None:
+    """What the prompt changes is the latent itself here: no pixel of a finely drawn canvas gets its neighbour's."""
+
+    def model(x: torch.Tensor, timestep: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
+        return x * prompt.reshape(-1, 1, 1, 1)
+
+    x = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    asked = elastic(model, canvas=(32, 32))(torch.cat([x, x]), torch.zeros(1), prompt=torch.tensor([0.0, 1.0]))
+    same = (asked[1:] == x).all(1).float().mean()
+    assert same > 0.9, "four pixels a block, twenty chances to go on to the next"
+
+
+def test_blocks_are_gone_through_without_repetition() -> None:
+    blocks = Blocks((10, 24), (4, 8), torch.Generator().manual_seed(1))
+    taken = [blocks.picks(0.0 if turn == 0 else 1.0) for turn in range(6)]
+    assert len(blocks.of_pixel) == 240
+    for pick in taken:
+        assert torch.equal(blocks.of_pixel[pick], torch.arange(32))
+    assert len(torch.cat(taken).unique()) == len(torch.cat(taken))
+    assert torch.equal(blocks.of_pixel[blocks.first], torch.arange(32))
 
 
 @pytest.mark.parametrize(

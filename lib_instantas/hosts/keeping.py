@@ -26,7 +26,7 @@ class LatentKeeper:
 
     def __call__(self, latents: Tensor, step: int) -> Tensor:
         """The canvas [1, C, H, W] after `step` (from 0), whose first plan leaves nothing out."""
-        scale = self._scale()
+        scale = scale_seen(self.pipeline.scheduler)
         uncovered = self.method.plan(step).uncovered
         if uncovered and self._before is not None:
             kept, scale_then = self._before
@@ -35,14 +35,13 @@ class LatentKeeper:
         self._before = latents, scale
         return latents
 
-    def _scale(self) -> float:
-        """What the model sees of a latent of 1 in the evaluation that comes next."""
-        scheduler = self.pipeline.scheduler
-        index = scheduler.step_index if hasattr(scheduler, "step_index") else None
-        sigmas = getattr(scheduler, "sigmas", None)
-        if index is None or sigmas is None or scheduler.init_noise_sigma == 1:
-            return 1.0
-        return float((sigmas[index] ** 2 + 1) ** -0.5)
+
+def scale_seen(scheduler: Any) -> float:
+    """What the model will see of a latent of 1 in the evaluation that comes next."""
+    index, sigmas = getattr(scheduler, "step_index", None), getattr(scheduler, "sigmas", None)
+    if index is None or sigmas is None or scheduler.init_noise_sigma == 1:
+        return 1.0
+    return float((sigmas[index] ** 2 + 1) ** -0.5)
 
 
 def coverage(plan: TilePlan) -> Tensor:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Union
 
 import torch
 
-from lib_instantas.denoiser import Around
+from lib_instantas.denoiser import Around, TiledDenoiser
 from lib_instantas.hosts.diffusers import tiled_unet
 from lib_instantas.hosts.diffusers_lora import Lora
 from lib_instantas.hosts.diffusers_regions import Prompts
 from lib_instantas.hosts.diffusers_style import aligned_noise
 from lib_instantas.hosts.diffusers_vae import Coder, decoding, encoding
-from lib_instantas.hosts.elastic import denoiser_for
+from lib_instantas.hosts.elastic import Elastic
 from lib_instantas.hosts.enlarging import enlarged_latents, enlarged_picture
 from lib_instantas.hosts.jobs import Stage
 from lib_instantas.hosts.keeping import LatentKeeper
@@ -87,7 +87,10 @@ class Stages:
         with ExitStack() as stack:
             if stage.composes and self.lora is not None:
                 stack.enter_context(self.lora.on(self.pipeline.unet))
-            stack.enter_context(self._tiled(stage, watcher))
+            after_step = self._between_steps(stage)
+            elastic = next((one for one in after_step if isinstance(one, Elastic)), None)
+            make_denoiser = TiledDenoiser if elastic is None else elastic.make_denoiser
+            stack.enter_context(self._tiled(stage, watcher, make_denoiser))
             coders = [stack.enter_context(encoding(self.pipeline.vae, stage.settings, watcher.vae_tile))]
             pipeline, arguments = self._beginning(stage, before)
             made = pipeline(
@@ -96,7 +99,7 @@ class Stages:
                 guidance_scale=stage.guidance,
                 generator=self.generator,
                 output_type="latent" if as_latents else "pil",
-                callback_on_step_end=self._after_step(stage, watcher, stack, coders),
+                callback_on_step_end=self._after_step(stage, watcher, stack, coders, after_step),
                 callback_on_step_end_tensor_inputs=["latents", *self._more_inputs(stage)],
             ).images
         self._about_vae |= dict.fromkeys(coder.done for coder in coders if coder is not None and coder.done)
@@ -120,7 +123,9 @@ class Stages:
         strength = min(1.0, (stage.made + 0.5) / stage.steps)
         return going_on(pipeline), {"image": image, "strength": strength, "num_inference_steps": stage.steps}
 
-    def _tiled(self, stage: Stage, watcher: Watcher) -> AbstractContextManager[None]:
+    def _tiled(
+        self, stage: Stage, watcher: Watcher, make_denoiser: Callable[..., TiledDenoiser]
+    ) -> AbstractContextManager[None]:
         if not self._on(stage):
             return nullcontext()
         pipeline = self.pipeline
@@ -133,20 +138,34 @@ class Stages:
             guidance=stage.guidance,
             around=self.around,
             before_batch=watcher.before_batch,
-            make_denoiser=denoiser_for(pipeline, stage.settings.method, stage.job.seed),
+            make_denoiser=make_denoiser,
         )
 
-    def _after_step(
-        self, stage: Stage, watcher: Watcher, stack: ExitStack, coders: list[Coder | None]
-    ) -> Callable[..., dict[str, Any]]:
-        pipeline, vae = self.pipeline, self.pipeline.vae
-        synchronise = self._synchroniser(stage)
-        method = make_method(stage.request(native_of(self.pipeline))) if self._on(stage) else None
-        keep = LatentKeeper(pipeline, method) if isinstance(method, DisplacedGrid) and method.keeps_latents else None
+    def _between_steps(self, stage: Stage) -> list[LatentKeeper | Elastic]:
+        """What changes the canvas after a step, besides the sampler."""
+        if not self._on(stage):
+            return []
+        method = make_method(stage.request(native_of(self.pipeline)))
+        if isinstance(method, DisplacedGrid) and method.keeps_latents:
+            return [LatentKeeper(self.pipeline, method)]
+        if stage.settings.method == "ElasticDiffusion":
+            return [Elastic(self.pipeline, stage.job.seed, stage.guidance, stage.evaluations)]
+        return []
 
-        def after_step(_: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
-            if keep is not None:
-                state = {**state, "latents": keep(state["latents"], step)}
+    def _after_step(
+        self,
+        stage: Stage,
+        watcher: Watcher,
+        stack: ExitStack,
+        coders: list[Coder | None],
+        changes: list[LatentKeeper | Elastic],
+    ) -> Callable[..., dict[str, Any]]:
+        vae = self.pipeline.vae
+        synchronise = self._synchroniser(stage)
+
+        def after_step(pipeline: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
+            for change in changes:
+                state = {**state, "latents": change(state["latents"], step)}
             watcher.on_step(step + 1, state["latents"])
             state = state if synchronise is None else synchronise(step, state)
             if step + 1 == stage.evaluations:  # what comes next is the decoding
