@@ -55,7 +55,7 @@ def test_synchronising_brings_what_tiles_promise_closer_together(pipeline: Any) 
     def spread(canvas: torch.Tensor) -> float:
         with torch.no_grad():
             promises = [
-                synchroniser._promise(cut(canvas, plan, tile), prompts, pipeline.scheduler.timesteps[1])
+                synchroniser._promise(cut(canvas, plan, tile), prompts, pipeline.scheduler.timesteps[0])
                 for tile in plan.tiles
             ]
         return float(torch.cat(promises).var(0).mean())
@@ -65,11 +65,36 @@ def test_synchronising_brings_what_tiles_promise_closer_together(pipeline: Any) 
     assert spread(moved) < 0.9 * spread(latents)
 
 
+def test_each_tile_is_asked_about_where_its_own_gradient_moved_it(pipeline: Any) -> None:
+    """And the averaged tiles are the canvas."""
+    pipeline.scheduler.set_timesteps(10)
+    method = make_method(Request(CANVAS, 8, parse_settings({"method": "SyncDiffusion", "overlap": 0.5})))
+    plan = method.plan(0)
+    latents = torch.randn(1, 4, *CANVAS, generator=torch.Generator().manual_seed(1))
+    synchroniser = Synchroniser(pipeline, pipeline.unet, plan, 5.0, weight=500.0)
+    asked: list[torch.Tensor] = []
+
+    def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        asked.append(x)
+        return x
+
+    denoiser = synchroniser.make_denoiser(model, method, tile_batch=1)
+    moved = synchroniser(latents, torch.randn(2, 20, 12, generator=torch.Generator().manual_seed(0)), 0)
+    answer = denoiser(moved, torch.zeros(1))
+    middle = len(plan.tiles) // 2
+    assert torch.allclose(asked[middle], cut(latents, plan, plan.tiles[middle]), atol=1e-5), "nothing pulls the anchor"
+    for i, tile in enumerate(plan.tiles):
+        if i != middle:
+            assert not torch.allclose(asked[i], cut(moved, plan, tile), atol=1e-5)
+            assert not torch.allclose(asked[i], cut(latents, plan, tile), atol=1e-5)
+    assert torch.allclose(answer, moved, atol=1e-5)
+
+
 def test_after_the_last_step_nothing_is_moved(pipeline: Any) -> None:
     pipeline.scheduler.set_timesteps(4)
     plan = make_method(Request(CANVAS, 8, parse_settings({"method": "SyncDiffusion"}))).plan(0)
     latents = torch.randn(1, 4, *CANVAS)
-    assert Synchroniser(pipeline, pipeline.unet, plan, 5.0)(latents, torch.zeros(2, 20, 12), 3) is latents
+    assert Synchroniser(pipeline, pipeline.unet, plan, 5.0)(latents, torch.zeros(2, 20, 12), 4) is latents
 
 
 def test_pictures_of_the_same_colours_are_alike_for_the_default_measure() -> None:

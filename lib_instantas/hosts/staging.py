@@ -13,7 +13,7 @@ import torch
 from lib_instantas.denoiser import Around, TiledDenoiser
 from lib_instantas.hosts.diffusers import tiled_unet
 from lib_instantas.hosts.diffusers_lora import Lora
-from lib_instantas.hosts.diffusers_regions import Prompts
+from lib_instantas.hosts.diffusers_regions import Prompts, encoder
 from lib_instantas.hosts.diffusers_style import aligned_noise
 from lib_instantas.hosts.diffusers_vae import Coder, decoding, encoding
 from lib_instantas.hosts.elastic import Elastic
@@ -87,19 +87,20 @@ class Stages:
         with ExitStack() as stack:
             if stage.composes and self.lora is not None:
                 stack.enter_context(self.lora.on(self.pipeline.unet))
-            after_step = self._between_steps(stage)
-            elastic = next((one for one in after_step if isinstance(one, Elastic)), None)
-            make_denoiser = TiledDenoiser if elastic is None else elastic.make_denoiser
-            stack.enter_context(self._tiled(stage, watcher, make_denoiser))
+            changes, synchroniser = self._between_steps(stage), self._synchroniser(stage)
+            maker = synchroniser or next((one for one in changes if isinstance(one, Elastic)), None)
+            stack.enter_context(self._tiled(stage, watcher, maker.make_denoiser if maker else TiledDenoiser))
             coders = [stack.enter_context(encoding(self.pipeline.vae, stage.settings, watcher.vae_tile))]
             pipeline, arguments = self._beginning(stage, before)
+            if synchroniser is not None and before is None:
+                arguments["latents"] = self._synchronised(synchroniser, stage, arguments["latents"])
             made = pipeline(
                 **self.prompts.arguments,
                 **arguments,
                 guidance_scale=stage.guidance,
                 generator=self.generator,
                 output_type="latent" if as_latents else "pil",
-                callback_on_step_end=self._after_step(stage, watcher, stack, coders, after_step),
+                callback_on_step_end=self._after_step(stage, watcher, stack, coders, changes, synchroniser),
                 callback_on_step_end_tensor_inputs=["latents", *self._more_inputs(stage)],
             ).images
         self._about_vae |= dict.fromkeys(coder.done for coder in coders if coder is not None and coder.done)
@@ -159,34 +160,42 @@ class Stages:
         stack: ExitStack,
         coders: list[Coder | None],
         changes: list[LatentKeeper | Elastic],
+        synchroniser: Synchroniser | None,
     ) -> Callable[..., dict[str, Any]]:
         vae = self.pipeline.vae
-        synchronise = self._synchroniser(stage)
+        left_out = evaluations_of(stage.job.sampler, stage.steps) - stage.evaluations
 
         def after_step(pipeline: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
             for change in changes:
                 state = {**state, "latents": change(state["latents"], step)}
             watcher.on_step(step + 1, state["latents"])
-            state = state if synchronise is None else synchronise(step, state)
+            if synchroniser is not None:
+                moved = synchroniser(state["latents"], state["prompt_embeds"], left_out + step + 1)
+                state = {**state, "latents": moved}
             if step + 1 == stage.evaluations:  # what comes next is the decoding
                 coders.append(stack.enter_context(decoding(vae, stage.settings, watcher.vae_tile)))
             return state
 
         return after_step
 
-    def _synchroniser(self, stage: Stage) -> Callable[[int, dict[str, Any]], dict[str, Any]] | None:
+    def _synchroniser(self, stage: Stage) -> Synchroniser | None:
         if not self._synchronises(stage):
             return None
         plan = make_method(stage.request(native_of(self.pipeline))).plan(0)
         pipeline, unet = self.pipeline, self.pipeline.unet
-        model = partial(type(unet).forward, unet)
-        synchroniser = Synchroniser(pipeline, model, plan, stage.guidance, self.features)
-        left_out = evaluations_of(stage.job.sampler, stage.steps) - stage.evaluations
+        return Synchroniser(pipeline, partial(type(unet).forward, unet), plan, stage.guidance, self.features)
 
-        def synchronise(step: int, state: dict[str, Any]) -> dict[str, Any]:
-            return {**state, "latents": synchroniser(state["latents"], state["prompt_embeds"], left_out + step)}
-
-        return synchronise
+    @torch.no_grad()
+    def _synchronised(self, synchroniser: Synchroniser, stage: Stage, noise: torch.Tensor | None) -> torch.Tensor:
+        """The noise that the first evaluation sees, before the pipeline scales it."""
+        pipeline = self.pipeline
+        if noise is None:
+            shape = 1, int(pipeline.unet.config.in_channels), *stage.canvas
+            noise = torch.randn(shape, generator=self.generator).to(pipeline.unet.device, pipeline.unet.dtype)
+        positive, negative, *_ = encoder(pipeline)(stage.job.prompt, stage.job.negative_prompt)
+        prompts = torch.cat([negative, positive]) if stage.guidance > 1 else positive
+        sigma = pipeline.scheduler.init_noise_sigma
+        return synchroniser(noise * sigma, prompts, 0) / sigma
 
     def _more_inputs(self, stage: Stage) -> list[str]:
         return ["prompt_embeds"] if self._synchronises(stage) else []

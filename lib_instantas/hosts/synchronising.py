@@ -1,27 +1,33 @@
-"""SyncDiffusion on a diffusers pipeline: before each step, tiles are pulled towards one of them.
+"""SyncDiffusion on a diffusers pipeline: before each step, every tile is pulled towards one of them.
 
-Lee et al. 2023: the gradient of a perceptual distance between the pictures that a tile and an anchor tile promise to
-become, with respect to the noisy latents. Theirs moves each tile by its own gradient and averages the tiles; here the
-averaged gradient moves the canvas, which is the same to first order. The first step is left as it is.
+Lee et al. 2023, algorithm 1: the gradient of a perceptual distance between the pictures that a tile and an anchor tile
+promise to become, with respect to the noisy latents, moves the tile; then all tiles are stepped and averaged. A step is
+linear in what it steps and in the prediction, so the average of stepped tiles is the step of the averaged tiles with
+the averaged prediction: the canvas is moved by the average, and each tile is asked about as it was moved itself. Their
+distance is LPIPS; here it is whatever `features` tell apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.fusion import assemble, cut
-from lib_instantas.tiling import TilePlan
+from lib_instantas.hosts.keeping import scale_seen
+from lib_instantas.methods import Method
+from lib_instantas.tiling import Tile, TilePlan
 
 Features = Callable[[Tensor], Tensor]
 """Pictures [B, 3, H, W] in -1..1 -> [B, F]: what is alike lies close together."""
 
 WEIGHT, DECAY = 20.0, 0.95
-"""How far a canvas is moved along the gradient in the first step, and what of that is left at each further one."""
+"""How far a tile is moved along the gradient in the first step, and what of that is left at each further one."""
 
 
 def style_statistics(pictures: Tensor) -> Tensor:
@@ -30,9 +36,23 @@ def style_statistics(pictures: Tensor) -> Tensor:
     return torch.cat([part for values in scales for part in (values.mean((-2, -1)), values.std((-2, -1)))], dim=1)
 
 
+class SynchronisedDenoiser(TiledDenoiser):
+    """Asks about each tile where it was moved to: `apart` is how far that is from its place on the canvas."""
+
+    apart: Mapping[Tile, Tensor] = MappingProxyType({})
+
+    def _call_model(
+        self, plan: TilePlan, tiles: tuple[Tile, ...], x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
+    ) -> Tensor:
+        if self.apart:
+            rows = x.shape[0] // len(tiles)
+            x = x + torch.cat([self.apart[tile].to(x).expand(rows, -1, -1, -1) for tile in tiles])
+        return super()._call_model(plan, tiles, x, sigma, conditioning)
+
+
 @dataclass
 class Synchroniser:
-    """Moves the canvas between two steps. `model` is the UNet itself, whatever stands in its place elsewhere."""
+    """Moves the canvas before a step. `model` is the UNet itself, whatever stands in its place elsewhere."""
 
     pipeline: Any
     model: Callable[..., Tensor]
@@ -40,22 +60,38 @@ class Synchroniser:
     guidance: float
     features: Features = style_statistics
     weight: float = WEIGHT
+    denoiser: SynchronisedDenoiser | None = None
 
-    def __call__(self, latents: Tensor, prompts: Tensor, step: int) -> Tensor:
-        """The canvas [1, C, H, W] as the evaluation after `step` (from 0) is to see it."""
+    def make_denoiser(self, model: Callable[..., Tensor], method: Method, **options: Any) -> SynchronisedDenoiser:
+        """What the pipeline's UNet is wrapped in."""
+        self.denoiser = SynchronisedDenoiser(model, method, **options)
+        self.denoiser.apart = self._apart
+        return self.denoiser
+
+    def __post_init__(self) -> None:
+        """Nothing is moved yet."""
+        self._apart: dict[Tile, Tensor] = {}
+
+    def __call__(self, latents: Tensor, prompts: Tensor, evaluation: int) -> Tensor:
+        """The canvas [1, C, H, W] as an evaluation, counted from 0, is to see it."""
         timesteps = self.pipeline.scheduler.timesteps
-        if step + 1 >= len(timesteps) or len(self.plan.tiles) == 1:
+        self._apart.clear()
+        if evaluation >= len(timesteps) or len(self.plan.tiles) == 1:
             return latents
-        timestep = timesteps[step + 1]
+        timestep = timesteps[evaluation]
         middle = self.plan.tiles[len(self.plan.tiles) // 2]
         anchor = self._promise(cut(latents, self.plan, middle), prompts, timestep)
+        step = self.weight * DECAY**evaluation
         pulls = []
         for tile in self.plan.tiles:
             view = cut(latents, self.plan, tile)
             # The anchor is like itself: nothing pulls it.
             pull = torch.zeros_like(view) if tile is middle else self._pull(view, anchor, prompts, timestep)
-            pulls.append((tile, pull))
-        return latents - self.weight * DECAY**step * assemble(self.plan, pulls).to(latents)
+            pulls.append((tile, step * pull))
+        average = assemble(self.plan, pulls).to(latents)
+        scale = scale_seen(self.pipeline.scheduler) if evaluation else self.pipeline.scheduler.init_noise_sigma**-1
+        self._apart.update((tile, scale * (cut(average, self.plan, tile) - pull)) for tile, pull in pulls)
+        return latents - average
 
     def _pull(self, view: Tensor, anchor: Tensor, prompts: Tensor, timestep: Tensor) -> Tensor:
         with torch.enable_grad():
