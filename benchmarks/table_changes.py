@@ -43,7 +43,6 @@ CHANGES: dict[str, Change] = {
     "without-dispersion": _levels(dispersed=False),
     "without-damping": _levels(damped=False),
     "every-level": _dilated(lambda one: replace(one, levels=EVERY_LEVEL)),
-    "two-levels-undamped": _dilated(lambda one: replace(one, levels=(Level(2),) * 2)),
     "dispersed": _dilated(lambda one: replace(one, levels=(Level(2.0001, dispersed=True),))),
 }
 

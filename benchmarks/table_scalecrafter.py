@@ -49,7 +49,7 @@ def scalecrafter_1(bench: Bench) -> Section:
 
 
 def scalecrafter_4(bench: Bench) -> Section:
-    """The ablation, at 4 and at 16 times the model's area; the larger one of a third as many pictures."""
+    """The ablation, at 4 and at 16 times the model's area; the larger one of a sixth as many pictures."""
     count = len(bench.studio.scenes)
     figures: dict[str, Any] = {}
     rows: list[list[object]] = []
@@ -57,7 +57,7 @@ def scalecrafter_4(bench: Bench) -> Section:
     shown: dict[str, Image.Image] = {}
     for label, size, variants, pictures in (
         ("4x", SQUARE, DILATED_4X, count),
-        ("16x", LARGE_SQUARE, DILATED_16X, max(2, count // 3)),
+        ("16x", LARGE_SQUARE, DILATED_16X, max(2, count // 6)),
     ):
         others = _with_things(bench, pictures)
         sets = {name: others.studio.pictures(variant, size) for name, variant in variants.items()}
@@ -74,7 +74,7 @@ def scalecrafter_4(bench: Bench) -> Section:
         shown |= {f"{label} {name}": side_by_side(made.pictures[:3]) for name, made in sets.items()}
     text = (
         f"{' '.join(sentences)} **less** is a row's FID-B less ScaleCrafter's, with half of its 95 % interval over "
-        f"pictures. {count} pictures at 4 times the area, {max(2, count // 3)} at 16. ScaleCrafter's settings are the "
+        f"pictures. {count} pictures at 4 times the area, {max(2, count // 6)} at 16. ScaleCrafter's settings are the "
         f"paper's for a UNet of three levels (SDXL's tables 10 and 13). {MEASURES}"
     )
     title = "ScaleCrafter, table 4: ablation at 512x512 and 1024x1024, 4 and 16 times the model's area"
