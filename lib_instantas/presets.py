@@ -51,7 +51,8 @@ PRESETS: dict[str, Preset] = {
         "The left and the right border meet; make it twice as wide as high.", {"wrap": "horizontal"}
     ),
     "One large subject": Preset(
-        "A portrait or a building that fills a large picture (ScaleCrafter); as slow as without tiles.",
+        "A portrait or a building that fills a large picture (ScaleCrafter); as slow as without tiles, or up to half "
+        "as slow again.",
         {"method": "ScaleCrafter"},
     ),
     "As in the paper": Preset(

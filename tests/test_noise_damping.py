@@ -14,7 +14,7 @@ from lib_instantas.hosts.diffusers import tiled_unet
 from lib_instantas.methods import Dilation, Direct, Level
 from lib_instantas.noise_damping import damped
 from lib_instantas.redilation import Redilation
-from lib_instantas.settings import parse_settings
+from lib_instantas.settings import SettingsError, parse_settings
 
 GUIDANCE = 7.5
 LARGE: Any = {"enabled": True, "method": "ScaleCrafter", "tile": 64}
@@ -73,8 +73,10 @@ def test_damped_levels_are_as_trained_while_it_denoises() -> None:
 
 
 def test_a_level_that_estimates_the_noise_is_never_dilated_without_damping() -> None:
-    levels = (Level(2), *[Level(2, damped=True)] * 3)
-    assert len(redilation(*levels).levels) == 4
+    outer = (Level(2),) * 3
+    assert len(redilation(*outer, Level(2, damped=True)).levels) == 4
+    with pytest.raises(SettingsError, match="between 0 and 3 with this model, got 4"):
+        redilation(*outer, Level(2))
 
 
 @contextmanager

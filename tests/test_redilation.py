@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -287,6 +288,16 @@ def test_where_there_is_nothing_to_do_it_does_nothing_and_says_so(pipeline: Any)
     (far, infotext), (plain, _) = (made(pipeline, (64, 128), method=method) for method in ("ScaleCrafter", "direct"))
     assert torch.equal(far, plain)
     assert "off: the image's shorter side is not longer than the model's own" in infotext
+
+
+def test_far_beyond_the_models_size_regions_and_noise_damping_go_together(pipeline: Any) -> None:
+    """The rows that are asked about again are those without the prompt, with the regions' negative prompts."""
+    region = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a dog"}
+    far = {"method": "ScaleCrafter", "dilation": 4}
+    (plain, infotext), (regional, _) = made(pipeline, **far), made(pipeline, **far, regions=json.dumps([region]))
+    assert "dilation 4 in the first 4, each half as long again (noise-damped)" in infotext
+    assert not torch.allclose(plain, regional, atol=1e-3)
+    assert torch.isfinite(regional).all()
 
 
 def test_only_the_first_evaluations_differ(pipeline: Any) -> None:

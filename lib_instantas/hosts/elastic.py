@@ -215,6 +215,8 @@ class Elastic:
         asked, timesteps = denoiser.asked, self.pipeline.scheduler.timesteps
         signal = self._signal(asked.timestep)
         signal_after = self._signal(timesteps[list(map(float, timesteps)).index(float(asked.timestep)) + 1])
+        if signal_after <= signal:  # in the middle of a step of a sampler that asks twice
+            return latents
         noise = torch.randn(latents.shape, generator=self.generator).to(latents)
         left = signal / signal_after
         again = left**0.5 * scale * latents + (1 - left) ** 0.5 * noise
