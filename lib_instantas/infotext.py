@@ -48,18 +48,11 @@ DEFAULTS: dict[int, dict[str, Any]] = {
     },
 }
 DEFAULTS[3] = {**DEFAULTS[2], "edges": "elastic/sway", "fit": "uniform", "hold": False}
-DEFAULTS[4] = {
-    **DEFAULTS[3],
-    "told_size": "tile",
-    "upscale_by": 1.0,
-    "upscaler": "Lanczos",
-    "region_binding": 0,
-    "dilated_levels": 0,
-}
-DEFAULTS[5] = {**DEFAULTS[4], "enabled": True}
+DEFAULTS[4] = {**DEFAULTS[3], "told_size": "tile", "upscale_by": 1.0, "upscaler": "Lanczos", "region_binding": 0}
+DEFAULTS[5] = {**DEFAULTS[4], "enabled": True, "dilated_levels": 0}
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
 so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid
-of what there was. Before version 4 ScaleCrafter dispersed its kernels between the factors 2 and 3, and the standalone
+of what there was. Before version 5, ScaleCrafter dispersed its kernels between the factors 2 and 3, and the standalone
 program's FSTD kept the last prediction where it now keeps the latent: those lines are of other pictures than they make
 now."""
 
