@@ -1,8 +1,8 @@
 """The picture that the README begins with: the same prompts and seeds with InstantAS and without, at three sizes.
 
-`python -m benchmarks.showcase -o docs/pictures/with-and-without.jpg` makes it with Small World, which knows 256x256. The
-first of each pair is the whole canvas at once (`direct`), the second InstantAS: tiles from noise where the picture is only
-wide, composed first where it is higher than the model's own size.
+`python -m benchmarks.showcase -o docs/pictures/with-and-without.jpg` makes it with Small World, which knows 256x256.
+The first of each pair is the whole canvas at once (`direct`), the second InstantAS: tiles from noise where the picture
+is only wide, composed first where it is higher than the model's own size.
 """
 
 from __future__ import annotations
