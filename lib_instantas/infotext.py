@@ -59,9 +59,9 @@ DEFAULTS[4] = {
 DEFAULTS[5] = {**DEFAULTS[4], "enabled": True, "dilated_levels": 0}
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
 so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid
-of what there was. Before version 5, ScaleCrafter dispersed its kernels between the factors 2 and 3, and the standalone
-program's FSTD kept the last prediction where it now keeps the latent, and soft borders of regions blended scores instead
-of answers: those lines are of slightly other pictures than they make now."""
+of what there was. Before version 5, ScaleCrafter dispersed its kernels between the factors 2 and 3, the standalone
+program's FSTD kept the last prediction where it now keeps the latent, and soft borders of regions blended scores, not
+answers: those lines are of slightly other pictures than they make now."""
 
 
 def to_text(settings: Settings, done: str) -> str:
