@@ -17,7 +17,7 @@ CHUNK = 20
 
 def encode_all(folder: Path, model: Autoencoder, pictures: Path, count: int, device: str, workers: int) -> Path:
     """Return the .npy file of the scaled latents of the first `count` pictures, [count, 4, h, w] in fp16."""
-    path = folder / f"latents-{count}.npy"
+    path = folder / f"latents-of-{pictures.stem}-{count}.npy"
     if not path.exists():
         side = np.load(pictures, mmap_mode="r").shape[1] // 8
         part = path.with_suffix(".part")

@@ -23,9 +23,13 @@ class Picture:
     centre: tuple[float, float] | None
 
 
-def render(scene: Scene, size: Size = (256, 256)) -> Picture:
-    """Draw a scene on height x width pixels; the same scene and size give the same picture."""
-    view, spot = _layout(scene, size)
+def render(scene: Scene, size: Size = (256, 256), closest: float = 1.0) -> Picture:
+    """Draw a scene on height x width pixels; the same scene and size give the same picture.
+
+    A native pixel is never longer than `closest`: at 2, a canvas of 512x512 shows the native scene twice as large,
+    where it would otherwise show more of it.
+    """
+    view, spot = _layout(scene, size, closest)
     draw_sky(view)
     DRAW_PLACE[scene.place](view)
     if spot is None or scene.thing is None:
@@ -36,9 +40,9 @@ def render(scene: Scene, size: Size = (256, 256)) -> Picture:
     return Picture(view.canvas.finish(), _centre(spot, scene))
 
 
-def centre_of(scene: Scene, size: Size = (256, 256)) -> tuple[float, float] | None:
+def centre_of(scene: Scene, size: Size = (256, 256), closest: float = 1.0) -> tuple[float, float] | None:
     """Return what `render` would say of the thing's centre, without drawing."""
-    _, spot = _layout(scene, size)
+    _, spot = _layout(scene, size, closest)
     return None if spot is None else _centre(spot, scene)
 
 
@@ -46,12 +50,12 @@ def _centre(spot: Spot, scene: Scene) -> tuple[float, float]:
     return spot.x, spot.y - (0 if scene.thing in SKY_THINGS else 36 * spot.size)
 
 
-def _layout(scene: Scene, size: Size) -> tuple[View, Spot | None]:
+def _layout(scene: Scene, size: Size, closest: float) -> tuple[View, Spot | None]:
     height, width = size
     if min(size) < 16:
         raise ValueError(f"Small World: a picture must be at least 16x16 pixels, got {width}x{height}")
     entropy = [scene.seed, PLACES.index(scene.place), TIMES.index(scene.time)]
-    view = view_of(height, width, LIGHTS[scene.time], np.random.default_rng(entropy))
+    view = view_of(height, width, LIGHTS[scene.time], np.random.default_rng(entropy), closest)
     if scene.thing is None:
         return view, None
     # The thing has its own random numbers, so that it can come and go without changing the place.

@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer
 
 from small_world import train_autoencoder, train_judge, train_unet
 from small_world.checkpoint import Model, save
-from small_world.dataset import scenes
+from small_world.dataset import crops, scenes
 from small_world.encode import encode_all
 from small_world.progress import keep_memory
 from small_world.text import write_tokenizer
@@ -26,13 +26,13 @@ def train(folder: Path, minutes: float, device: str, pictures: int, workers: int
     folder.mkdir(parents=True, exist_ok=True)
     keep_memory()
     budget = {name: share * minutes for name, share in SHARES.items()}
-    drawn = scenes(folder, pictures, workers=workers)
+    drawn, squares = scenes(folder, pictures, workers=workers), crops(folder, pictures, workers=workers)
     parallel = workers if device == "cpu" else 1
     coder = train_autoencoder.train(folder, drawn, budget["autoencoder"], device, parallel)
-    latents = encode_all(folder, coder, drawn, pictures, device, parallel)
+    whole, close = (encode_all(folder, coder, part, pictures, device, parallel) for part in (drawn, squares))
     write_tokenizer(folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-    painter = train_unet.train(folder, latents, tokenizer, budget["painter"], device, parallel)
+    painter = train_unet.train(folder, whole, close, tokenizer, budget["painter"], device, parallel)
     checkpoint = folder / "small_world.safetensors"
     save(Model(coder, painter, tokenizer), checkpoint)
     train_judge.train(folder, drawn, budget["judge"], device, parallel)

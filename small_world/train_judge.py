@@ -17,6 +17,7 @@ from small_world.renderer import centre_of
 from small_world.scene import PLACES, THINGS, TIMES, Scene, random_scene
 
 RATE = 2e-3
+Centre = tuple[float, float]
 REACH = 11.0
 """Standard deviation, in pixels, of the spot that the map of things should show around a thing's centre."""
 
@@ -32,10 +33,17 @@ def spots(scenes: Sequence[Scene], side: int, stride: int = STRIDE, reach: float
 
     With the defaults it is what the judge's map of things should show.
     """
+    centres = [centre_of(scene, (side, side)) for scene in scenes]
+    return spots_at(scenes, centres, side, stride, reach)
+
+
+def spots_at(
+    scenes: Sequence[Scene], centres: Sequence[Centre | None], side: int, stride: int = STRIDE, reach: float = REACH
+) -> Tensor:
+    """Return the same map with the things at these places, x and y in pixels, which may lie beside the picture."""
     cells = torch.arange(side // stride) * stride + stride / 2
     target = torch.zeros(len(scenes), len(THINGS), len(cells), len(cells))
-    for row, scene in enumerate(scenes):
-        centre = centre_of(scene, (side, side))
+    for row, (scene, centre) in enumerate(zip(scenes, centres, strict=True)):
         if centre is not None and scene.thing is not None:
             distance = (cells[None, :] - centre[0]) ** 2 + (cells[:, None] - centre[1]) ** 2
             target[row, THINGS.index(scene.thing)] = torch.exp(-distance / (2 * reach**2))

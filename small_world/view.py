@@ -69,9 +69,12 @@ class View:
         return (np.arange(count) + jitter) * step - margin * self.unit - self.rng.uniform(0, step)
 
 
-def view_of(height: int, width: int, light: Light, rng: np.random.Generator) -> View:
-    """Return the view for a canvas of this size in pixels; the rng chooses the height of the horizon."""
-    unit = min(1.0, height / NATIVE_HEIGHT, width / NATIVE_HEIGHT)
+def view_of(height: int, width: int, light: Light, rng: np.random.Generator, closest: float = 1.0) -> View:
+    """Return the view for a canvas of this size in pixels; the rng chooses the height of the horizon.
+
+    `closest` is the greatest length that a native pixel may have.
+    """
+    unit = min(closest, height / NATIVE_HEIGHT, width / NATIVE_HEIGHT)
     relief = (height / (NATIVE_HEIGHT * unit)) ** 0.5 * unit
     horizon = height - rng.uniform(0.34, 0.46) * NATIVE_HEIGHT * relief
     return View(Canvas(height, width), light, rng, horizon, unit, relief)

@@ -1,6 +1,8 @@
 """Training goes on where it was interrupted, and learns."""
 
 import itertools
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +11,7 @@ from torch import nn
 
 from small_world import progress
 from small_world.autoencoder import Autoencoder
+from small_world.checkpoint import load
 from small_world.dataset import scenes
 from small_world.encode import encode_all
 from small_world.progress import Stage
@@ -77,3 +80,12 @@ def test_the_judges_goal_shows_each_thing_where_it_stands():
         else:
             assert int(peak.argmax()) == int(row[2])
             assert float(peak.max()) > 0.58  # half a cell off on both axes
+
+
+def test_the_command_makes_a_model_from_nothing_to_the_end(tmp_path):
+    command = (sys.executable, "-m", "small_world", "train", "--out", str(tmp_path), "--device", "cpu")
+    few = ("--minutes", "0.0001", "--pictures", "4", "--workers", "1")
+    subprocess.run((*command, *few), check=True, capture_output=True, timeout=600)
+    model = load(tmp_path / "small_world.safetensors")
+    assert all(torch.isfinite(values).all() for values in model.painter.parameters())
+    assert (tmp_path / "judge.safetensors").exists()
