@@ -1,24 +1,30 @@
 """Is a large picture one picture? Compose first against tiles from noise, ScaleCrafter and the whole canvas at once.
 
-Small World paints 256x1024 and 1024x256 through the standalone program, every way the same prompts and seeds. Measures:
+Small World paints tall, wide and large pictures through the standalone program, every way the same prompts and seeds.
+Measures:
 
 one_horizon  share of pictures with sky above, ground below and nothing else (`benchmarks.horizons`); bare prompts
 things       mean number of things seen where the prompt names one (`benchmarks.measures.object_count`)
 place_tall   share of pictures whose place the judge names right, looking at the whole picture
 seam         step across the lines of a resting grid over the step elsewhere, along the longer axis; 1 means no seam
 grain        how far pixels lie from the mean around them where the picture is smooth, in 0..255
+detail       the same where it is not smooth
+whole        Frechet distance of whole pictures, shrunk to the model's own area, to drawn scenes of that ratio, in the
+             judge's features: the model has no pictures of its own of these ratios to compare with
 cost         latent pixels that the UNet computes, over those of tiles from noise; the autoencoder's work is not in it
 
-`_ci` is half of a 95 % interval over pictures. "drawn" are the renderer's own pictures of the prompts, through the
-autoencoder: what a measure says of pictures without fault. Pictures are kept in a folder; a run that is cut short goes
-on with those that are missing.
+`_ci` is half of a 95 % interval over pictures; `_more` is how much more than tiles from noise of the same prompts and
+seeds, pair by pair, where these are among the rows. "drawn" are the renderer's own pictures of the prompts, through
+the autoencoder: what a measure says of pictures without fault. Pictures are kept in a folder, each pair of weights and
+LoRA in one of its own; a run that is cut short goes on with those that are missing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,21 +36,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.horizons import has_one_horizon
-from benchmarks.measures import bootstrap, interval, object_count, prompt_score, seam
+from benchmarks.measures import bootstrap, frechet, interval, object_count, prompt_score, seam
 from benchmarks.quality import scenes
 from benchmarks.report import arguments, progress
+from lib_instantas.composition import own_size
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.settings import parse_settings
 from lib_instantas.summary import summarise
 from small_world import CHECKPOINT, RATIO_LORA
-from small_world.judge import load_judge
+from small_world.judge import Judge, load_judge
 from small_world.renderer import render
 from small_world.scene import Scene, describe
 
 Size = tuple[int, int]
 """(height, width) in image pixels."""
 
-CANVASES: dict[str, Size] = {"256x1024": (1024, 256), "1024x256": (256, 1024)}
+CANVASES: dict[str, Size] = {
+    "256x1024": (1024, 256),
+    "1024x256": (256, 1024),
+    "512x512": (512, 512),
+    "512x1024": (1024, 512),
+}
 NATIVE = 256
 STEPS, GUIDANCE = 20, 5.0
 DRAWN = "drawn"
@@ -62,7 +74,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "direct": {"method": "direct"},
 }
 PLAIN = "tiles from noise"
+PAIRED = ("one_horizon", "things", "place_tall", "grain", "detail")
 QUICK = (PLAIN, "two stages", "two stages, LoRA")
+QUICK_CANVASES = ("256x1024", "1024x256")
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,7 @@ class Row:
     folder: Path
     sampler: str = "DDIM"
     settings: dict[str, Any] = field(default_factory=dict)
+    model: Path = CHECKPOINT
 
     @property
     def size(self) -> Size:
@@ -102,26 +117,27 @@ class Row:
 
     def _make(self, scene: Scene, seed: int) -> Image.Image:
         if self.variant == DRAWN:
-            return _through_the_autoencoder(Image.fromarray(render(scene, self.size).pixels))
+            return _through_the_autoencoder(Image.fromarray(render(scene, self.size).pixels), self.model)
         progress(f"{self.variant}, {self.canvas}: {describe(scene)}")
-        return _generator()(self.job(scene, seed)).image
+        return _generator(self.model)(self.job(scene, seed)).image
 
     @property
     def computed(self) -> float:
         """Latent pixels that the UNet computes for one picture, guidance not counted."""
         if self.variant == DRAWN:
             return float("nan")
-        stages = _generator().stages(self.job(scenes(1)[0], 1))
-        summaries = [summarise(stage.request(_generator().native)) for stage in stages]
+        generator = _generator(self.model)
+        stages = generator.stages(self.job(scenes(1)[0], 1))
+        summaries = [summarise(stage.request(generator.native)) for stage in stages]
         areas = [stage.canvas[0] * stage.canvas[1] * stage.evaluations for stage in stages]
         return sum(area * summary.computed_ratio for area, summary in zip(areas, summaries, strict=True))
 
 
 @cache
-def _generator() -> Generator:
+def _generator(model: Path) -> Generator:
     from lib_instantas.hosts.checkpoints import load_pipeline
 
-    return Generator(load_pipeline(CHECKPOINT))
+    return Generator(load_pipeline(model))
 
 
 def _values(image: Image.Image) -> Tensor:
@@ -129,8 +145,8 @@ def _values(image: Image.Image) -> Tensor:
 
 
 @torch.no_grad()
-def _through_the_autoencoder(image: Image.Image) -> Image.Image:
-    vae = _generator().pipeline.vae
+def _through_the_autoencoder(image: Image.Image, model: Path) -> Image.Image:
+    vae = _generator(model).pipeline.vae
     decoded = vae.decode(vae.encode(_values(image)[None] * 2 - 1).latent_dist.mean).sample[0]
     pixels = (decoded.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 0)
     return Image.fromarray(pixels.numpy())
@@ -141,35 +157,75 @@ def grain(pictures: Tensor, block: int = 16) -> Tensor:
 
     Blocks are smooth where the means of their quarters lie close together: what is seen there is grain, not drawing.
     """
+    each, smooth = _blocks(pictures, block)
+    return 255 * (each * smooth).sum(1) / smooth.sum(1)
+
+
+def detail(pictures: Tensor, block: int = 16) -> Tensor:
+    """The same in the other half of a picture's blocks, [B] in 0..255: edges and textures of what is drawn."""
+    each, smooth = _blocks(pictures, block)
+    return 255 * (each * ~smooth).sum(1) / (~smooth).sum(1).clamp(min=1)
+
+
+def _blocks(pictures: Tensor, block: int) -> tuple[Tensor, Tensor]:
+    """How far a block's pixels lie from the mean around them, and whether it is smooth, [B, blocks]."""
     fine = (pictures - F.avg_pool2d(pictures, 3, 1, 1, count_include_pad=False)).abs().mean(1, keepdim=True)
     coarse = F.avg_pool2d(pictures, block // 2)
     highest, lowest = F.max_pool2d(coarse, 2), -F.max_pool2d(-coarse, 2)
     drawing = (highest - lowest).mean(1).flatten(1)
-    smooth = drawing <= drawing.median(1, keepdim=True).values
-    each = F.avg_pool2d(fine, block).flatten(1)
-    return 255 * (each * smooth).sum(1) / smooth.sum(1)
+    return F.avg_pool2d(fine, block).flatten(1), drawing <= drawing.median(1, keepdim=True).values
 
 
-def figures(row: Row, bare: Sequence[Scene], named: Sequence[Scene]) -> tuple[dict[str, float], Tensor]:
+def whole(judge: Judge, pictures: Tensor, chosen: Sequence[Scene]) -> dict[str, float]:
+    """Frechet distance of pictures [scenes, 3, H, W], shrunk to the model's own area, to drawn ones of their scenes."""
+    size = own_size(pictures.shape[2] / pictures.shape[3], NATIVE // 8)
+    shrunk = F.interpolate(pictures, size, mode="bilinear", antialias=True)
+    others = [replace(scene, seed=scene.seed + 10**6 * (1 + turn)) for turn in range(4) for scene in chosen]
+    drawn = torch.from_numpy(np.stack([render(scene, size).pixels for scene in others])).permute(0, 3, 1, 2) / 255
+    features, real = (torch.cat([judge.verdict(part).features for part in all_.split(32)]) for all_ in (shrunk, drawn))
+    return {
+        "whole": frechet(features, real),
+        "whole_ci": bootstrap(lambda rows: frechet(features[rows], real), len(features), 30),
+    }
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The measures of a row: those of each picture by name, [pictures], and those of all of them together."""
+
+    each: Mapping[str, Tensor]
+    together: Mapping[str, float]
+
+    def line(self, plain: Figures | None) -> dict[str, float]:
+        """All of them with their intervals, and how much more than `plain` they are, pair by pair."""
+        values: dict[str, float] = {}
+        for name, one in self.each.items():
+            values[name], values[f"{name}_ci"] = interval(one)
+            if plain is not None and name in PAIRED:
+                values[f"{name}_more"], values[f"{name}_more_ci"] = interval(one - plain.each[name])
+        return values | dict(self.together)
+
+
+def figures(row: Row, bare: Sequence[Scene], named: Sequence[Scene]) -> tuple[Figures, Tensor]:
     """The measures of a row but its cost, and its pictures of the bare scenes."""
     judge, pictures, with_things = load_judge(), row.pictures(bare), row.pictures(named)
     one = torch.tensor([has_one_horizon(picture, scene) for picture, scene in zip(pictures, bare, strict=True)])
     counted = [object_count(judge, p[None], s.thing or "") for p, s in zip(with_things, named, strict=True)]
     axis = "y" if row.size[0] > row.size[1] else "x"
     lines = range(NATIVE, max(row.size), NATIVE)
-    return {
-        **_with_interval("one_horizon", one.float()),
-        **_with_interval("things", torch.cat(counted).float()),
-        **_with_interval("place_tall", prompt_score(judge, pictures, bare).place),
+    each = {
+        "one_horizon": one.float(),
+        "things": torch.cat(counted).float(),
+        "place_tall": prompt_score(judge, pictures, bare).place,
+        "grain": grain(pictures),
+        "detail": detail(pictures),
+    }
+    together = {
         "seam": seam(pictures, lines, axis).mean,
         "seam_ci": bootstrap(lambda rows: seam(pictures[rows], lines, axis).mean, len(pictures)),
-        **_with_interval("grain", grain(pictures)),
-    }, pictures
-
-
-def _with_interval(name: str, values: Tensor) -> dict[str, float]:
-    mean, half = interval(values)
-    return {name: mean, f"{name}_ci": half}
+        **whole(judge, pictures, bare),
+    }
+    return Figures(each, together), pictures
 
 
 def named_scenes(count: int) -> list[Scene]:
@@ -178,12 +234,21 @@ def named_scenes(count: int) -> list[Scene]:
     return found[:count]
 
 
-def rows(names: Sequence[str], folder: Path) -> Iterator[Row]:
+def rows(
+    names: Sequence[str], canvases: Sequence[str], folder: Path, model: Path = CHECKPOINT, lora: Path = RATIO_LORA
+) -> Iterator[Row]:
     """What is painted, canvas by canvas, drawn scenes first."""
-    for canvas in CANVASES:
-        yield Row(DRAWN, canvas, folder)
+    for canvas in canvases:
+        yield Row(DRAWN, canvas, folder, model=model)
         for name in names:
-            yield Row(name, canvas, folder, settings=VARIANTS[name])
+            own = {"compose_lora": str(lora)} if "compose_lora" in VARIANTS[name] else {}
+            yield Row(name, canvas, folder, settings=VARIANTS[name] | own, model=model)
+
+
+def folder_of(keep: Path, model: Path, lora: Path) -> Path:
+    """Where the pictures of these weights are kept: those of others must not be taken for theirs."""
+    digest = hashlib.sha256(model.read_bytes() + lora.read_bytes()).hexdigest()
+    return keep / digest[:8]
 
 
 def sheet(shown: Sequence[Tensor], file: Path) -> None:
@@ -198,27 +263,36 @@ def sheet(shown: Sequence[Tensor], file: Path) -> None:
 def main() -> None:
     """Run the benchmark."""
     parser = arguments(__doc__)
-    parser.add_argument("--quick", action="store_true", help="three variants, four prompts")
-    parser.add_argument("--pictures", type=int, default=0, help="bare prompts a row; half as many with a thing")
-    parser.add_argument("--only", nargs="*", default=list(VARIANTS), help="variants by name")
+    parser.add_argument("--quick", action="store_true", help="three variants, four prompts, tall and wide")
+    parser.add_argument("--pictures", type=int, default=0, help="bare prompts a row (24); half as many with a thing")
+    parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS), help="variants by name")
+    parser.add_argument("--canvases", nargs="*", choices=CANVASES, default=list(CANVASES), help="sizes")
+    parser.add_argument("--model", type=Path, default=CHECKPOINT, help="weights of Small World (those that ship)")
+    parser.add_argument("--lora", type=Path, default=RATIO_LORA, help="its ratio LoRA (the one that ships)")
     parser.add_argument("--keep", type=Path, default=Path("out/composition"), help="folder of pictures and sheets")
     options = parser.parse_args()
-    count = options.pictures or (4 if options.quick else 8)
+    count = options.pictures or (4 if options.quick else 24)
     names = [name for name in options.only if name in (QUICK if options.quick else VARIANTS)]
+    canvases = [name for name in options.canvases if not options.quick or name in QUICK_CANVASES]
     bare, named = scenes(count, bare=True), named_scenes(max(2, count // 2))
+    folder = folder_of(options.keep, options.model, options.lora)
     table: list[dict[str, Any]] = []
     shown: dict[str, list[Tensor]] = {}
-    for row in rows(names, options.keep):
+    plain: dict[str, Figures] = {}
+    for row in rows(names, canvases, folder, options.model, options.lora):
         measured, pictures = figures(row, bare, named)
-        cost = row.computed / Row(PLAIN, row.canvas, options.keep, settings=VARIANTS[PLAIN]).computed
-        table.append({"variant": row.variant, "canvas": row.canvas, "pictures": count, **measured, "cost": cost})
+        if row.variant == PLAIN:
+            plain[row.canvas] = measured
+        line = measured.line(plain.get(row.canvas) if row.variant != PLAIN else None)
+        cost = row.computed / Row(PLAIN, row.canvas, folder, model=options.model).computed
+        table.append({"variant": row.variant, "canvas": row.canvas, "pictures": count, **line, "cost": cost})
         progress(json.dumps(table[-1]))
         shown.setdefault(row.canvas, []).append(pictures[:8])
-        sheet(shown[row.canvas], options.keep / f"{row.canvas}.jpg")
+        sheet(shown[row.canvas], folder / f"{row.canvas}.jpg")
     if options.json:
         print(json.dumps({"rows": table}))
         return
-    columns = ("one_horizon", "things", "place_tall", "seam", "grain", "cost")
+    columns = ("one_horizon", "things", "place_tall", "whole", "seam", "grain", "detail", "cost")
     print(f"{'':>54}" + "".join(f"{name:>13}" for name in columns))
     for line in table:
         label = f"{line['variant']} {line['canvas']}"

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks.composition import PLAIN, VARIANTS, Row, grain, named_scenes
+from benchmarks.composition import PLAIN, VARIANTS, Figures, Row, detail, folder_of, grain, named_scenes, rows, whole
 from benchmarks.horizons import has_one_horizon, horizons
+from small_world.judge import load_judge
 from small_world.renderer import render
 from small_world.scene import PLACES, TIMES, Scene
 
@@ -69,3 +70,48 @@ def test_the_scenes_with_a_thing_all_name_one() -> None:
     named = named_scenes(6)
     assert len(named) == 6
     assert all(scene.thing for scene in named)
+
+
+def test_detail_is_that_of_the_other_half() -> None:
+    patches = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    drawing = F.interpolate(patches, scale_factor=4)[0]
+    flat = torch.full((3, 64, 64), 0.5)
+    sharp, soft = torch.cat([flat, drawing], 1), torch.cat([flat, F.avg_pool2d(drawing, 5, 1, 2)], 1)
+    values = detail(torch.stack([sharp, soft]))
+    assert values[0] > 2 * values[1]
+    assert torch.equal(detail(torch.cat([flat, flat], 1)[None]), torch.zeros(1))
+
+
+def test_whole_prefers_scenes_to_scenes_above_each_other() -> None:
+    chosen = EVERY * 2
+    good = torch.stack([drawn(Scene(s.place, s.time, seed=s.seed + n), (512, 128)) for n, s in enumerate(chosen)])
+    stacked = torch.stack(
+        [
+            torch.cat([drawn(Scene(s.place, s.time, seed=900 + n + part), (128, 128)) for part in range(4)], 1)
+            for n, s in enumerate(chosen)
+        ]
+    )
+    judge = load_judge()
+    better, worse = (whole(judge, pictures, chosen)["whole"] for pictures in (good, stacked))
+    assert better < 0.5 * worse
+
+
+def test_what_is_more_than_plain_is_told_pair_by_pair() -> None:
+    plain = Figures({"grain": torch.tensor([1.0, 5.0, 9.0])}, {"seam": 1.0})
+    other = Figures({"grain": torch.tensor([2.0, 6.0, 10.0])}, {"seam": 1.1})
+    line = other.line(plain)
+    assert line["grain"] == 6
+    assert line["grain_more"] == 1
+    assert line["grain_more_ci"] == 0 < line["grain_ci"]
+    assert line["seam"] == 1.1
+    assert "grain_more" not in plain.line(None)
+
+
+def test_other_weights_have_a_folder_and_a_lora_of_their_own(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"1")
+    second.write_bytes(b"2")
+    assert len({folder_of(tmp_path, one, other) for one in (first, second) for other in (first, second)}) == 4
+    asked = list(rows(["two stages", "two stages, LoRA"], ["512x512"], tmp_path, first, second))
+    assert all(row.model == first for row in asked)
+    assert [row.settings.get("compose_lora") for row in asked] == [None, None, str(second)]
