@@ -49,7 +49,7 @@ DEFAULTS: dict[int, dict[str, Any]] = {
 }
 DEFAULTS[3] = {**DEFAULTS[2], "edges": "elastic/sway", "fit": "uniform", "hold": False}
 DEFAULTS[4] = {**DEFAULTS[3], "told_size": "tile", "upscale_by": 1.0, "upscaler": "Lanczos"}
-DEFAULTS[5] = {**DEFAULTS[4], "enabled": True}
+DEFAULTS[5] = {**DEFAULTS[4], "enabled": True, "compose_tiles_lora": ""}
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
 so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid
 of what there was."""

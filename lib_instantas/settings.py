@@ -215,8 +215,15 @@ class ComposeOptions(Options):
         idle_beside=_composes_not,
         help="A LoRA for the first stage alone, such as one that taught the model other ratios; empty: none.",
     )
+    compose_tiles_lora: str = Field(
+        "",
+        label="Compose: LoRA of the tiles",
+        allowed="empty, or a LoRA: its name as in <lora:NAME:1>, or standalone its file",
+        idle_beside=_composes_not,
+        help="A LoRA for the second stage alone, such as one that taught the model close-ups; empty: none.",
+    )
 
-    @validator("compose_lora")
+    @validator("compose_lora", "compose_tiles_lora")
     def _without_spaces_around(cls, value: str) -> str:  # noqa: N805
         return value.strip()
 

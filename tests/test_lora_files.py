@@ -94,7 +94,7 @@ def test_a_lora_is_its_product_added_to_the_weights(generator: Generator, tmp_pa
     unet = generator.pipeline.unet
     weights = random_lora(unet, LAYERS, which)
     save_file(weights, tmp_path / "x.safetensors")
-    lora = read_lora(tmp_path / "x.safetensors", unet)
+    lora = read_lora(tmp_path / "x.safetensors", unet, "compose_lora")
     for path in LAYERS:
         layer, name = unet.get_submodule(path), names_of(path, unet.config)[which]
         down, up = weights[f"{name}.lora_down.weight"], weights[f"{name}.lora_up.weight"]
@@ -114,7 +114,7 @@ def test_a_lora_is_its_product_added_to_the_weights(generator: Generator, tmp_pa
         assert torch.equal(layer(x), plain)
 
 
-def test_the_first_stage_alone_has_it(generator: Generator, tmp_path: Path) -> None:
+def test_a_stage_alone_has_it(generator: Generator, tmp_path: Path) -> None:
     file = tmp_path / "tall.safetensors"
     save_file(random_lora(generator.pipeline.unet, LAYERS), file)
     states: list[list[torch.Tensor]] = []
@@ -131,8 +131,10 @@ def test_the_first_stage_alone_has_it(generator: Generator, tmp_path: Path) -> N
 
     assert "tall.safetensors" in paint(compose_lora=str(file))
     paint()
+    paint(compose_tiles_lora=str(file))
     assert [int(count) for count in states[0]] == [len(LAYERS)] * 4 + [0] * 2
     assert [int(count) for count in states[1]] == [0] * 6
+    assert [int(count) for count in states[2]] == [0] * 4 + [len(LAYERS)] * 2
 
 
 def _hooked(unet: torch.nn.Module) -> int:
@@ -181,5 +183,5 @@ def test_a_lora_of_another_size_is_refused(generator: Generator, tmp_path: Path)
     name = names_of(LAYERS[0], generator.pipeline.unet.config)[0]
     weights = {f"{name}.lora_down.weight": torch.zeros(2, 999), f"{name}.lora_up.weight": torch.zeros(16, 2)}
     save_file(weights, tmp_path / "x.safetensors")
-    with pytest.raises(SettingsError, match="compose_lora must fit this model"):
-        read_lora(tmp_path / "x.safetensors", generator.pipeline.unet)
+    with pytest.raises(SettingsError, match="compose_tiles_lora must fit this model"):
+        read_lora(tmp_path / "x.safetensors", generator.pipeline.unet, "compose_tiles_lora")

@@ -237,7 +237,7 @@ def test_diffusers_reads_the_file_and_predicts_what_was_trained(make: Any, folde
     pipeline.load_lora_weights(str(file))
     loaded = {name.split(".lora_A")[0] for name in pipeline.unet.state_dict() if "lora_A" in name}
     assert loaded == set(training.layers)
-    with read_lora(file, own.unet).on(own.unet):
+    with read_lora(file, own.unet, "compose_lora").on(own.unet):
         ours = ask(own.unet)
     trained = ask(training.accelerator.unwrap_model(training.unet, keep_fp32_wrapper=False))
     torch.testing.assert_close(ask(pipeline.unet), ours, atol=2e-3, rtol=2e-3)
@@ -258,7 +258,7 @@ def test_the_command_trains_writes_and_goes_on(
     arguments += ["--steps", "2", "--sheet-every", "1", "-o", str(output)]
     assert main(arguments) == 0
     assert capsys.readouterr().out.strip() == str(output)
-    read_lora(output, sd_pipeline(tmp_path).unet)
+    read_lora(output, sd_pipeline(tmp_path).unet, "compose_lora")
     sheets = sorted((tmp_path / "new" / "ratio.samples").glob("*.jpg"))
     assert [sheet.name for sheet in sheets] == ["step-000001.jpg", "step-000002.jpg"]
     with Image.open(sheets[0]) as sheet:

@@ -11,7 +11,7 @@ from lib_instantas.settings import Settings, kind, names, option, parse_settings
 LEFT_TO_THE_COMMAND = ("enabled", "width", "height", "regions")
 """Settings that a command asks for in its own way."""
 
-ALSO = {"compose_lora": ("--ratio-lora",)}
+ALSO = {"compose_lora": ("--ratio-lora",), "compose_tiles_lora": ("--tiles-lora",)}
 """Further names of options."""
 
 

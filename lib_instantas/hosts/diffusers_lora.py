@@ -52,8 +52,8 @@ class Lora:
             yield
 
 
-def read_lora(file: Path, unet: Any) -> Lora:
-    """The LoRA of a safetensors file with kohya's names, on the UNet's device.
+def read_lora(file: Path, unet: Any, setting: str) -> Lora:
+    """The LoRA of a safetensors file with kohya's names, on the UNet's device; `setting` is the one that names it.
 
     Raises SettingsError where the file cannot be read, or holds anything but low-rank layers of this UNet.
     """
@@ -62,17 +62,18 @@ def read_lora(file: Path, unet: Any) -> Lora:
     try:
         weights = load_file(file)
     except Exception as reason:
-        raise SettingsError(f"compose_lora must be a LoRA as a safetensors file, got {str(file)!r}: {reason}") from None
+        raise SettingsError(f"{setting} must be a LoRA as a safetensors file, got {str(file)!r}: {reason}") from None
     paths = {name: path for path in _layers(unet) for name in names_of(path, unet.config)}
     stems = {key.partition(".")[0] for key in weights}
     unknown = sorted(stems - paths.keys()) + sorted(stem for stem in stems & paths.keys() if not _whole(stem, weights))
     if unknown or not stems:
         shown = ", ".join(unknown[:SHOWN]) + (", ..." if len(unknown) > SHOWN else "")
         raise SettingsError(
-            f"compose_lora must hold low-rank layers of this model's UNet and nothing else, {file.name} holds "
+            f"{setting} must hold low-rank layers of this model's UNet and nothing else, {file.name} holds "
             f"{shown or 'none'}"
         )
-    return Lora(file.stem, {paths[stem]: _low_rank(stem, weights, unet.get_submodule(paths[stem])) for stem in stems})
+    layers = {paths[stem]: _low_rank(stem, weights, unet.get_submodule(paths[stem]), setting) for stem in stems}
+    return Lora(file.stem, layers)
 
 
 def _layers(unet: nn.Module) -> list[str]:
@@ -84,7 +85,7 @@ def _whole(stem: str, weights: dict[str, Tensor]) -> bool:
     return {"lora_down.weight", "lora_up.weight"} <= parts <= {"lora_down.weight", "lora_up.weight", "alpha"}
 
 
-def _low_rank(stem: str, weights: dict[str, Tensor], layer: Any) -> LowRank:
+def _low_rank(stem: str, weights: dict[str, Tensor], layer: Any, setting: str) -> LowRank:
     down, up = weights[f"{stem}.lora_down.weight"], weights[f"{stem}.lora_up.weight"]
     rank = down.shape[0]
     alpha = float(weights.get(f"{stem}.alpha", torch.tensor(rank)))
@@ -94,5 +95,5 @@ def _low_rank(stem: str, weights: dict[str, Tensor], layer: Any) -> LowRank:
         down, up = down[..., None, None], up[..., None, None]
     expected = (layer.weight.shape[1:], layer.weight.shape[0])
     if (down.shape[1:], up.shape[0]) != expected:
-        raise SettingsError(f"compose_lora must fit this model: {stem} is for a layer of another size")
+        raise SettingsError(f"{setting} must fit this model: {stem} is for a layer of another size")
     return LowRank(down.to(layer.weight), up.to(layer.weight), alpha / rank)

@@ -52,11 +52,22 @@ class Watcher:
         self.before_batch()
 
 
-class Stages:
-    """The stages of one picture, one call each: they share the prompts and the source of randomness.
+@dataclass(frozen=True)
+class StageLoras:
+    """The LoRA of the stage that composes, and that of the tiles after it."""
 
-    `lora` is for the stage that composes.
-    """
+    composing: Lora | None = None
+    tiles: Lora | None = None
+
+    def of(self, stage: Stage, before: Picture | None) -> Lora | None:
+        """That of a stage, which follows on `before`, if it has one. A picture that is one stage has none."""
+        if stage.composes:
+            return self.composing
+        return None if before is None else self.tiles
+
+
+class Stages:
+    """The stages of one picture, one call each: they share the prompts and the source of randomness."""
 
     def __init__(
         self,
@@ -65,13 +76,13 @@ class Stages:
         generator: torch.Generator,
         around: Sequence[Around],
         features: Features,
-        lora: Lora | None = None,
+        loras: StageLoras,
     ) -> None:
         self.pipeline = pipeline
         self.prompts = prompts
         self.around = (*around, *prompts.around)
         self.features = features
-        self.lora = lora
+        self.loras = loras
         self.generator = generator
         self._about_vae: dict[str, None] = {}
 
@@ -84,8 +95,8 @@ class Stages:
         """The decoded canvas of a stage, or its latents; `before` is what the stage before it has made, if any."""
         use_sampler(self.pipeline, stage.job.sampler, stage.steps)
         with ExitStack() as stack:
-            if stage.composes and self.lora is not None:
-                stack.enter_context(self.lora.on(self.pipeline.unet))
+            if (lora := self.loras.of(stage, before)) is not None:
+                stack.enter_context(lora.on(self.pipeline.unet))
             stack.enter_context(self._tiled(stage, watcher))
             coders = [stack.enter_context(encoding(self.pipeline.vae, stage.settings, watcher.vae_tile))]
             pipeline, arguments = self._beginning(stage, before)

@@ -19,7 +19,7 @@ from lib_instantas.hosts.diffusers_vae import is_known
 from lib_instantas.hosts.enlarging import check_upscaler, enlarges_latents
 from lib_instantas.hosts.jobs import Job, Stage, check_job, stages_of
 from lib_instantas.hosts.samplers import SAMPLERS, use_sampler
-from lib_instantas.hosts.staging import OnStep, Picture, Stages, Watcher, can_go_on, native_of
+from lib_instantas.hosts.staging import OnStep, Picture, StageLoras, Stages, Watcher, can_go_on, native_of
 from lib_instantas.hosts.synchronising import Features, style_statistics
 from lib_instantas.infotext import KEY, quoted, to_text
 from lib_instantas.regions import RegionSetup
@@ -79,14 +79,17 @@ class Generator:
         check(job.settings, self.offer, job.size)
         if job.composes:
             check_upscaler(job.settings.compose_upscaler)
-            self.lora(job)
+            self.loras(job)
         for stage in self.stages(job):
             use_sampler(self.pipeline, job.sampler, stage.steps)
 
-    def lora(self, job: Job) -> Lora | None:
-        """The LoRA of the first stage, if there is one. Raises SettingsError where it cannot be read or used."""
-        name = job.settings.compose_lora
-        return read_lora(Path(name).expanduser(), self.pipeline.unet) if job.composes and name else None
+    def loras(self, job: Job) -> StageLoras:
+        """The LoRAs of the two stages. Raises SettingsError where one cannot be read or used."""
+        return StageLoras(self._lora(job, "compose_lora"), self._lora(job, "compose_tiles_lora"))
+
+    def _lora(self, job: Job, setting: str) -> Lora | None:
+        name = getattr(job.settings, setting)
+        return read_lora(Path(name).expanduser(), self.pipeline.unet, setting) if job.composes and name else None
 
     def stages(self, job: Job) -> tuple[Stage, ...]:
         """The runs of the sampler that make the picture."""
@@ -111,7 +114,7 @@ class Generator:
         setup = job.settings.region_setup if job.settings.enabled else RegionSetup()
         prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt)
         generator = torch.Generator("cpu").manual_seed(job.seed)
-        run = Stages(self.pipeline, prompts, generator, self.around, self.features, self.lora(job))
+        run = Stages(self.pipeline, prompts, generator, self.around, self.features, self.loras(job))
         watcher = Watcher(on_step, before_batch)
         *before, last = self.stages(job)
         picture: Picture | None = None

@@ -50,7 +50,11 @@ DETAILS = (
     ("tile_batch", "overlap"),
     ("dilation", "dilated_levels"),
 )
-COMPOSE = (("compose", "compose_upscaler"), ("compose_strength", "compose_guidance"), ("compose_lora",))
+COMPOSE = (
+    ("compose", "compose_upscaler"),
+    ("compose_strength", "compose_guidance"),
+    ("compose_lora", "compose_tiles_lora"),
+)
 
 PROMPT = "mountains at sunset"
 

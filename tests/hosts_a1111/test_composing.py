@@ -141,9 +141,19 @@ def test_a_lora_is_there_in_the_first_stage_of_every_batch_and_only_there(make: 
     assert loras == [[], [], []], "none where none is asked for, or nothing is composed"
 
 
+def test_the_tiles_have_a_lora_of_their_own(make: Any, loras: list[list[str]]) -> None:
+    process_images(make({**COMPOSE, "compose_tiles_lora": "tall"}, n_iter=2))
+    assert loras == [[], ["tall"], [], ["tall"]]
+    loras.clear()
+    process_images(make({**COMPOSE, "compose_lora": "tall", "compose_tiles_lora": "tall"}))
+    process_images(make({**COMPOSE, "compose_tiles_lora": "tall"}, width=128, height=160))
+    assert loras == [["tall"], ["tall"], []]
+
+
 def test_a_lora_that_is_not_there_is_refused_by_name(make: Any, loras: list[list[str]], model: Any) -> None:
-    with pytest.raises(SettingsError, match="compose_lora must be empty or one of tall, got 'wide'"):
-        process_images(make({**COMPOSE, "compose_lora": "wide"}))
+    for setting in ("compose_lora", "compose_tiles_lora"):
+        with pytest.raises(SettingsError, match=f"{setting} must be empty or one of tall, got 'wide'"):
+            process_images(make({**COMPOSE, setting: "wide"}))
     del sys.modules["networks"]
     with pytest.raises(SettingsError, match="compose_lora must be empty or one of no LoRA here, got 'tall'"):
         process_images(make({**COMPOSE, "compose_lora": "tall"}))

@@ -82,4 +82,4 @@ def test_the_ratio_lora_fits_the_checkpoint_and_is_small() -> None:
     from lib_instantas.hosts.diffusers_lora import read_lora
 
     assert RATIO_LORA.stat().st_size <= 2_200_000
-    assert len(read_lora(RATIO_LORA, load_pipeline(CHECKPOINT).unet).layers) == 117
+    assert len(read_lora(RATIO_LORA, load_pipeline(CHECKPOINT).unet, "compose_lora").layers) == 117

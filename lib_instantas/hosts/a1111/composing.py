@@ -36,16 +36,18 @@ class Composition:
     finished: Size
     before: Mapping[str, Any]
     lora: str = ""
+    tiles_lora: str = ""
 
-    def add_lora(self, p: Any) -> None:
-        """Have the host take the LoRA along in the first pass, as if the prompt named it there: the second has its own.
+    def add_loras(self, p: Any) -> None:
+        """Have the host take each pass's LoRA along in that pass, as if its prompt named it.
 
         For right after the host has read the prompts of a batch.
         """
-        if self.lora:
-            data = {name: list(given) for name, given in (p.extra_network_data or {}).items()}
-            data.setdefault("lora", []).append(extra_networks.ExtraNetworkParams(items=[self.lora, "1"]))
-            p.extra_network_data = data
+        for name, attribute in ((self.lora, "extra_network_data"), (self.tiles_lora, "hr_extra_network_data")):
+            if name:
+                data = {kind: list(given) for kind, given in (getattr(p, attribute) or {}).items()}
+                data.setdefault("lora", []).append(extra_networks.ExtraNetworkParams(items=[name, "1"]))
+                setattr(p, attribute, data)
 
     def undo(self, p: Any) -> None:
         """Give the processing object its own attributes back."""
@@ -80,7 +82,8 @@ def compose(p: Any, settings: Settings, native: int) -> Composition | None:
         first,
         (settings.height or p.height, settings.width or p.width),
         {name: getattr(p, name) for name in known},
-        _known_lora(settings.compose_lora),
+        _known_lora("compose_lora", settings.compose_lora),
+        _known_lora("compose_tiles_lora", settings.compose_tiles_lora),
     )
     for name, value in known.items():
         setattr(p, name, value)
@@ -116,12 +119,12 @@ def loras() -> list[str]:
     return sorted(getattr(sys.modules.get("networks"), "available_networks", {}), key=str.lower)
 
 
-def _known_lora(name: str) -> str:
+def _known_lora(setting: str, name: str) -> str:
     if name and name not in loras():
         with suppress(AttributeError, KeyError):  # the file may be new
             sys.modules["networks"].list_available_networks()
     if name and name not in (known := loras()):
-        raise SettingsError(f"compose_lora must be empty or one of {', '.join(known) or 'no LoRA here'}, got {name!r}")
+        raise SettingsError(f"{setting} must be empty or one of {', '.join(known) or 'no LoRA here'}, got {name!r}")
     return name
 
 

@@ -188,7 +188,7 @@ def end(p: Any) -> None:
 def _class_for(kind: type, generation: Generation) -> type:
     methods = {name: _inside(name, getattr(kind, name)) for name in METHODS if hasattr(kind, name)}
     if hasattr(kind, PROMPTS):
-        methods[PROMPTS] = _with_lora(getattr(kind, PROMPTS))
+        methods[PROMPTS] = _with_loras(getattr(kind, PROMPTS))
     return type(kind.__name__, (kind,), {"__module__": kind.__module__, ATTRIBUTE: generation, **methods})
 
 
@@ -200,13 +200,13 @@ def _inside(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     return inside
 
 
-def _with_lora(method: Callable[..., Any]) -> Callable[..., Any]:
+def _with_loras(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def read(p: Any, *args: Any, **kwargs: Any) -> Any:
         result = method(p, *args, **kwargs)
         composition = getattr(type(p), ATTRIBUTE).composition
         if composition is not None:
-            composition.add_lora(p)
+            composition.add_loras(p)
         return result
 
     return read
