@@ -1,4 +1,4 @@
-"""Command line: `python -m small_world render | train | ratios | install`."""
+"""Command line: `python -m small_world render | train | ratios | close-ups | install`."""
 
 import argparse
 import logging
@@ -38,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     ratios.add_argument("folder", type=Path)
     ratios.add_argument("--each", type=int, default=200, help="scenes of each of nine sizes (200)")
     ratios.set_defaults(command=_ratios)
+    close_ups = commands.add_parser("close-ups", help="teach the shipped model squares of larger scenes, as a LoRA")
+    close_ups.add_argument("--out", type=Path, required=True, metavar="DIR")
+    close_ups.add_argument("--minutes", type=float, default=40, help="of training (40); drawing and encoding on top")
+    close_ups.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU if there is one")
+    close_ups.add_argument("--pictures", type=int, default=9000, help="drawn scenes, and as many squares (9000)")
+    close_ups.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
+    close_ups.set_defaults(command=_close_ups)
     install = commands.add_parser("install", help="copy the shipped model to a WebUI")
     install.add_argument("webui", type=Path, help="the WebUI's folder")
     install.set_defaults(command=_install)
@@ -68,6 +75,14 @@ def _ratios(options: argparse.Namespace) -> None:
     from small_world.ratios import draw
 
     logging.getLogger(__name__).info("%d pictures in %s", draw(options.folder, options.each), options.folder)
+
+
+def _close_ups(options: argparse.Namespace) -> None:
+    from small_world.close_ups import train
+    from small_world.train import default_device
+
+    device = options.device or default_device()
+    train(options.out, options.minutes, device, options.pictures, options.workers)
 
 
 def _install(options: argparse.Namespace) -> None:

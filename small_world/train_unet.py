@@ -104,12 +104,19 @@ def loss_of(model: Painter, z: Tensor, times: Tensor, tokens: Tensor, weights: T
 
 
 def train(
-    folder: Path, whole: Path, crops: Path, tokenizer: CLIPTokenizer, minutes: float, device: str, workers: int
+    folder: Path,
+    whole: Path,
+    crops: Path,
+    tokenizer: CLIPTokenizer,
+    minutes: float,
+    device: str,
+    workers: int,
+    rate: float = RATE,
 ) -> Painter:
     """Train for so many minutes on the latents of scenes and of squares, both from 0 on; return the averaged model."""
     model = Painter(tokenizer)
     channels_last(model, device)
-    on_workers(_work, workers, model, folder, whole, crops, tokenizer, minutes, device)
+    on_workers(_work, workers, model, folder, whole, crops, tokenizer, minutes, device, rate)
     model.load_state_dict(torch.load(folder / "painter.pt", map_location=device, weights_only=True)["averaged"])
     return model.eval().requires_grad_(False)
 
@@ -123,8 +130,9 @@ def _work(
     tokenizer: CLIPTokenizer,
     minutes: float,
     device: str,
+    rate: float,
 ) -> None:
-    stage = Stage("painter", model, folder, minutes, RATE, worker)
+    stage = Stage("painter", model, folder, minutes, rate, worker)
     scenes = [random_scene(seed) for seed in range(len(np.load(whole, mmap_mode="r")))]
     squares = [crop(number) for number in range(len(np.load(crops, mmap_mode="r")))]
     pictures = lessons(whole, scenes, [centre_of(scene) for scene in scenes], tokenizer, device)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from small_world import progress
@@ -89,3 +90,13 @@ def test_the_command_makes_a_model_from_nothing_to_the_end(tmp_path):
     model = load(tmp_path / "small_world.safetensors")
     assert all(torch.isfinite(values).all() for values in model.painter.parameters())
     assert (tmp_path / "judge.safetensors").exists()
+
+
+def test_the_command_teaches_the_shipped_model_close_ups(tmp_path):
+    command = (sys.executable, "-m", "small_world", "close-ups", "--out", str(tmp_path), "--device", "cpu")
+    few = ("--minutes", "0.0001", "--pictures", "4", "--workers", "1")
+    subprocess.run((*command, *few), check=True, capture_output=True, timeout=600)
+    weights = load_file(tmp_path / "close-ups.safetensors")
+    ups = [value.abs().max() for name, value in weights.items() if "lora_up" in name]
+    assert len(ups) == 117
+    assert 0 < max(ups) < 0.2, "one step from the shipped weights"
