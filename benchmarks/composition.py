@@ -15,8 +15,8 @@ cost         latent pixels that the UNet computes, over those of tiles from nois
 
 `_ci` is half of a 95 % interval over pictures; `_more` is how much more than tiles from noise of the same prompts and
 seeds, pair by pair, where these are among the rows. "drawn" are the renderer's own pictures of the prompts, through
-the autoencoder: what a measure says of pictures without fault. Pictures are kept in a folder, each pair of weights and
-LoRA in one of its own; a run that is cut short goes on with those that are missing.
+the autoencoder: what a measure says of pictures without fault. Pictures are kept in a folder, each set of weights in
+one of its own; a run that is cut short goes on with those that are missing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from lib_instantas.composition import own_size
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.settings import parse_settings
 from lib_instantas.summary import summarise
-from small_world import CHECKPOINT, RATIO_LORA
+from small_world import CHECKPOINT, CLOSE_UPS_LORA, RATIO_LORA
 from small_world.judge import Judge, load_judge
 from small_world.renderer import render
 from small_world.scene import Scene, describe
@@ -63,6 +63,7 @@ DRAWN = "drawn"
 
 COMPOSE: dict[str, Any] = {"compose": True}
 WITH_LORA: dict[str, Any] = {**COMPOSE, "compose_lora": str(RATIO_LORA)}
+WITH_BOTH: dict[str, Any] = {**WITH_LORA, "compose_tiles_lora": str(CLOSE_UPS_LORA)}
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiles from noise": {},
     "two stages": COMPOSE,
@@ -70,12 +71,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "two stages, LoRA": WITH_LORA,
     "two stages, LoRA, guidance 2": {**WITH_LORA, "compose_guidance": 2.0},
     "two stages, LoRA, strength 0.3, guidance 2": {**WITH_LORA, "compose_guidance": 2.0, "compose_strength": 0.3},
+    "two stages, both LoRAs": WITH_BOTH,
+    "two stages, both LoRAs, guidance 2": {**WITH_BOTH, "compose_guidance": 2.0},
     "ScaleCrafter": {"method": "ScaleCrafter"},
     "direct": {"method": "direct"},
 }
 PLAIN = "tiles from noise"
 PAIRED = ("one_horizon", "things", "place_tall", "grain", "detail")
-QUICK = (PLAIN, "two stages", "two stages, LoRA")
+QUICK = (PLAIN, "two stages", "two stages, both LoRAs")
 QUICK_CANVASES = ("256x1024", "1024x256")
 
 
@@ -235,19 +238,25 @@ def named_scenes(count: int) -> list[Scene]:
 
 
 def rows(
-    names: Sequence[str], canvases: Sequence[str], folder: Path, model: Path = CHECKPOINT, lora: Path = RATIO_LORA
+    names: Sequence[str],
+    canvases: Sequence[str],
+    folder: Path,
+    model: Path = CHECKPOINT,
+    lora: Path = RATIO_LORA,
+    close_ups: Path = CLOSE_UPS_LORA,
 ) -> Iterator[Row]:
     """What is painted, canvas by canvas, drawn scenes first."""
     for canvas in canvases:
         yield Row(DRAWN, canvas, folder, model=model)
         for name in names:
-            own = {"compose_lora": str(lora)} if "compose_lora" in VARIANTS[name] else {}
-            yield Row(name, canvas, folder, settings=VARIANTS[name] | own, model=model)
+            own = {"compose_lora": str(lora), "compose_tiles_lora": str(close_ups)}
+            asked = {key: own.get(key, value) for key, value in VARIANTS[name].items()}
+            yield Row(name, canvas, folder, settings=asked, model=model)
 
 
-def folder_of(keep: Path, model: Path, lora: Path) -> Path:
+def folder_of(keep: Path, *weights: Path) -> Path:
     """Where the pictures of these weights are kept: those of others must not be taken for theirs."""
-    digest = hashlib.sha256(model.read_bytes() + lora.read_bytes()).hexdigest()
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in weights)).hexdigest()
     return keep / digest[:8]
 
 
@@ -269,17 +278,19 @@ def main() -> None:
     parser.add_argument("--canvases", nargs="*", choices=CANVASES, default=list(CANVASES), help="sizes")
     parser.add_argument("--model", type=Path, default=CHECKPOINT, help="weights of Small World (those that ship)")
     parser.add_argument("--lora", type=Path, default=RATIO_LORA, help="its ratio LoRA (the one that ships)")
+    parser.add_argument("--close-ups", type=Path, default=CLOSE_UPS_LORA, help="its LoRA of the tiles (likewise)")
     parser.add_argument("--keep", type=Path, default=Path("out/composition"), help="folder of pictures and sheets")
     options = parser.parse_args()
     count = options.pictures or (4 if options.quick else 24)
     names = [name for name in options.only if name in (QUICK if options.quick else VARIANTS)]
     canvases = [name for name in options.canvases if not options.quick or name in QUICK_CANVASES]
     bare, named = scenes(count, bare=True), named_scenes(max(2, count // 2))
-    folder = folder_of(options.keep, options.model, options.lora)
+    weights = (options.model, options.lora, options.close_ups)
+    folder = folder_of(options.keep, *weights)
     table: list[dict[str, Any]] = []
     shown: dict[str, list[Tensor]] = {}
     plain: dict[str, Figures] = {}
-    for row in rows(names, canvases, folder, options.model, options.lora):
+    for row in rows(names, canvases, folder, *weights):
         measured, pictures = figures(row, bare, named)
         if row.variant == PLAIN:
             plain[row.canvas] = measured

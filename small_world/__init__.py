@@ -18,3 +18,6 @@ NATIVE = 256
 
 RATIO_LORA = MODEL_FOLDER / "ratios.safetensors"
 """A LoRA that taught the shipped checkpoint ratios from 1:4 to 4:1, for the first of two stages."""
+
+CLOSE_UPS_LORA = MODEL_FOLDER / "close-ups.safetensors"
+"""A LoRA that taught it parts of larger scenes, for the second of two stages."""

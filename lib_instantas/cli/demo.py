@@ -14,6 +14,7 @@ from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.methods import Request
 from lib_instantas.settings import parse_settings
 from lib_instantas.sizes import canvas_for, parse_size
+from small_world import CLOSE_UPS_LORA, RATIO_LORA
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,18 @@ SHOWS = (
         "1024x256",
         {"schedule": "cyclic", "gamma": 0.0, "fit": "native"},
     ),
-    Show("tall", "a forest by day", "256x1024"),
+    Show(
+        "tall",
+        "a meadow by day",
+        "256x1024",
+        {
+            "compose": True,
+            "compose_lora": str(RATIO_LORA),
+            "compose_tiles_lora": str(CLOSE_UPS_LORA),
+            "compose_guidance": 2.0,
+        },
+    ),
+    Show("tall_without_composing", "a meadow by day", "256x1024"),
     Show("odd_size", "a harbour at night with a lighthouse", "611x300"),
 )
 SEED, STEPS = 5, 20

@@ -112,6 +112,8 @@ def test_other_weights_have_a_folder_and_a_lora_of_their_own(tmp_path: Path) -> 
     first.write_bytes(b"1")
     second.write_bytes(b"2")
     assert len({folder_of(tmp_path, one, other) for one in (first, second) for other in (first, second)}) == 4
-    asked = list(rows(["two stages", "two stages, LoRA"], ["512x512"], tmp_path, first, second))
+    names = ["two stages", "two stages, LoRA", "two stages, both LoRAs"]
+    asked = list(rows(names, ["512x512"], tmp_path, first, second, first))
     assert all(row.model == first for row in asked)
-    assert [row.settings.get("compose_lora") for row in asked] == [None, None, str(second)]
+    assert [row.settings.get("compose_lora") for row in asked] == [None, None, str(second), str(second)]
+    assert [row.settings.get("compose_tiles_lora") for row in asked] == [None, None, None, str(first)]

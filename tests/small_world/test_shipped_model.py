@@ -1,5 +1,7 @@
 """The weights in the repository: sizes, the judge's accuracy, a picture in a few steps, the installation."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -7,7 +9,7 @@ import yaml
 from benchmarks.measures import prompt_score
 from benchmarks.painting import Run, paint
 from lib_instantas.settings import Settings
-from small_world import CHECKPOINT, MODEL_FOLDER, RATIO_LORA
+from small_world import CHECKPOINT, CLOSE_UPS_LORA, MODEL_FOLDER, RATIO_LORA
 from small_world.checkpoint import load
 from small_world.install import install
 from small_world.judge import load_judge
@@ -77,9 +79,10 @@ def test_installing_into_something_else_is_refused(tmp_path):
         install(tmp_path)
 
 
-def test_the_ratio_lora_fits_the_checkpoint_and_is_small() -> None:
+@pytest.mark.parametrize("lora", [RATIO_LORA, CLOSE_UPS_LORA])
+def test_a_lora_fits_the_checkpoint_and_is_small(lora: Path) -> None:
     from lib_instantas.hosts.checkpoints import load_pipeline
     from lib_instantas.hosts.diffusers_lora import read_lora
 
-    assert RATIO_LORA.stat().st_size <= 2_200_000
-    assert len(read_lora(RATIO_LORA, load_pipeline(CHECKPOINT).unet, "compose_lora").layers) == 117
+    assert lora.stat().st_size <= 2_200_000
+    assert len(read_lora(lora, load_pipeline(CHECKPOINT).unet, "compose_lora").layers) == 117
