@@ -10,7 +10,8 @@ seam         step across the lines of a resting grid over the step elsewhere, al
 grain        how far pixels lie from the mean around them where the picture is smooth, in 0..255
 detail       the same where it is not smooth
 whole        Frechet distance of whole pictures, shrunk to the model's own area, to drawn scenes of that ratio, in the
-             judge's features: the model has no pictures of its own of these ratios to compare with
+             judge's features: the model has no pictures of its own of these ratios to compare with. Of 8 pictures it
+             says nothing: its interval is then wider than the figure
 cost         latent pixels that the UNet computes, over those of tiles from noise; the autoencoder's work is not in it
 
 `_ci` is half of a 95 % interval over pictures; `_more` is how much more than tiles from noise of the same prompts and
