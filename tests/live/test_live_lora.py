@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from client import Client, RefusedError, same
+from client import Client, RefusedError, difference, same
 from diffusers import UNet2DConditionModel
 from infotexts import done
 from safetensors.torch import load_file, save_file
@@ -95,6 +95,21 @@ def test_compose_takes_one_along_in_the_first_stage_only(client: Client, loras: 
     assert "<lora" not in first.infotext
     assert f"compose_lora={name}" in first.infotext
     assert done(first).startswith("first pass: 1 tile of 192x96")
+    assert same(plain, client.txt2img(COMPOSE, **LARGE)), "nothing of it is left"
+
+
+def test_the_tiles_of_the_second_stage_can_have_one_of_their_own(client: Client, loras: list[str]) -> None:
+    name = "sd1-convolution"
+    assert name in loras
+    plain = client.txt2img(COMPOSE, **LARGE)
+    tiles = client.txt2img({**COMPOSE, "compose_tiles_lora": name}, **LARGE)
+    first = client.txt2img({**COMPOSE, "compose_lora": name}, **LARGE)
+    every = client.txt2img({**COMPOSE, "compose_lora": name, "compose_tiles_lora": name}, **LARGE)
+    prompted = client.txt2img(COMPOSE, prompt=f"a red (cat:1.2) <lora:{name}:1>", **LARGE)
+    assert not same(tiles, plain)
+    assert not same(tiles, first)
+    assert difference(every.images[0], prompted.images[0]) < 1, "both stages together are what the prompt asks for"
+    assert "<lora" not in tiles.infotext
     assert same(plain, client.txt2img(COMPOSE, **LARGE)), "nothing of it is left"
 
 
