@@ -93,4 +93,4 @@ def test_settings_chosen_beside_the_grid_reach_the_picture(quick):
     quick.wait("JSON.parse(document.querySelector('.ias-gridbar').dataset.plan).settings.schedule === 'cyclic'")
     generate(quick)
     infotext = quick.page.locator("#instantas_serve_infotext textarea").input_value()
-    assert "gamma=0.3, schedule=cyclic: " in infotext
+    assert " gamma=0.3, schedule=cyclic, " in infotext
