@@ -65,6 +65,7 @@ FEATURES = {
     "API, infotext, sizes, X/Y/Z": ("test_api::*",),
     "360° pictures and textures": ("test_live_panorama::*",),
     "The panel": ("test_page::*",),
+    "The panel in the host's language": ("test_live_languages::*",),
     "The region editor": ("test_editor::*",),
     "Half precision, --medvram, --lowvram, fp8": ("test_live_precision::*",),
     "A card's answers about its memory": ("test_live_cuda::*",),

@@ -21,6 +21,7 @@ from lib_instantas.infotext import KEY, from_text
 from lib_instantas.methods import METHODS
 from lib_instantas.methods.options import Fit, TileSide
 from lib_instantas.settings import kind, names, option
+from lib_instantas.texts import NOTES, TITLES, WORDS
 
 try:
     from modules.ui_components import InputAccordion
@@ -137,35 +138,29 @@ class Panel:
         with gr.Row():
             edit, clear = (
                 gr.Button(label, elem_id=self._elem_id(name), size="sm", interactive=interactive)
-                for name, label in (("edit_regions", "Edit regions"), ("clear_regions", "Clear regions"))
+                for name, label in (("edit_regions", "Edit regions"), ("clear_regions", WORDS["clear_regions"]))
             )
         clear.click(lambda: "", None, self._by_name[REGIONS], show_progress=False, queue=False)
         edit.do_not_save_to_config = clear.do_not_save_to_config = True
-        with gr.Accordion("Exact size", open=False, elem_id=self._elem_id("size_details")):
-            note(
-                "Only for sizes that the page's own Width and Height cannot be set to, such as 1209x523 or 8192x1024. "
-                "Both at 0: the page's."
-            )
+        with gr.Accordion(TITLES["size"], open=False, elem_id=self._elem_id("size_details")):
+            note(NOTES["size"])
             self._rows(SIZE, interactive)
         given = self.tab == "img2img"
         with gr.Accordion("Upscale", open=False, elem_id=self._elem_id("upscale_details"), visible=given):
-            note("The picture that you give is enlarged first. A denoising strength of 0.2 to 0.4 keeps what it shows.")
+            note(NOTES["upscale"])
             self._rows(UPSCALE, interactive)
-        with gr.Accordion("Compose first", open=False, elem_id=self._elem_id("compose_details")):
-            note("For Compose first. A higher strength lets the tiles change more of the small picture.")
+        with gr.Accordion(TITLES["compose"], open=False, elem_id=self._elem_id("compose_details")):
+            note(NOTES["compose"])
             self._rows(COMPOSE, interactive)
-        with gr.Accordion("Tiles and how they move", open=False, elem_id=self._elem_id("details")):
-            note(
-                "Leave these unless you compare methods, see a seam, or run out of memory. "
-                "What the method does not use cannot be changed."
-            )
+        with gr.Accordion(TITLES["tiles"], open=False, elem_id=self._elem_id("details")):
+            note(NOTES["tiles"])
             self._rows([*DETAILS, *((name,) for name in names() if name not in placed)], interactive)
-        with gr.Accordion("Style alignment", open=False, elem_id=self._elem_id("style")):
-            note("Where parts of a wide picture differ in colour though the prompt says nothing of it: try 0.4.")
+        with gr.Accordion(TITLES["style"], open=False, elem_id=self._elem_id("style")):
+            note(NOTES["style"])
             self._rows(STYLE, interactive)
             add_picture_upload(self._by_name["style_reference"], self._elem_id("style_picture"), interactive)
-        with gr.Accordion("VAE in tiles", open=False, elem_id=self._elem_id("vae_details")):
-            note("Automatic does it. Take a smaller tile where decoding runs out of memory, fast where time matters.")
+        with gr.Accordion(TITLES["vae"], open=False, elem_id=self._elem_id("vae_details")):
+            note(NOTES["vae"])
             self._rows(VAE, interactive)
         for component in self._by_name.values():
             component.do_not_save_to_config = True  # The settings page keeps the defaults, and only it.

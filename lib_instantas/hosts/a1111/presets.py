@@ -23,6 +23,7 @@ from lib_instantas.presets import (
     preset_values,
 )
 from lib_instantas.settings import Settings, SettingsError, names, option, parse_settings
+from lib_instantas.texts import TITLES, WORDS
 
 logger = logging.getLogger(__name__)
 
@@ -70,14 +71,14 @@ class PresetRow:
 
     def __init__(self, elem_id: Callable[[str], str], defaults: Settings, interactive: bool) -> None:
         self.choice = gr.Dropdown(
-            label="Preset",
+            label=WORDS["preset"],
             choices=preset_names(),
             value=_matching(defaults),
             elem_id=elem_id(KEY),
             interactive=interactive,
         )
         self.note = gr.HTML(elem_id=elem_id("preset_note"), elem_classes=["instantas-line"])
-        with gr.Accordion("Presets of your own", open=False, elem_id=elem_id("own_presets")), gr.Row():
+        with gr.Accordion(TITLES["presets"], open=False, elem_id=elem_id("own_presets")), gr.Row():
             self._name = gr.Textbox(label="Name", elem_id=elem_id("preset_name"), interactive=interactive)
             self._save = gr.Button("Save", elem_id=elem_id("preset_save"), size="sm", interactive=interactive)
             self._delete = gr.Button("Delete", elem_id=elem_id("preset_delete"), size="sm", interactive=interactive)

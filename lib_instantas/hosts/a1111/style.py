@@ -18,6 +18,7 @@ from lib_instantas.methods import Request
 from lib_instantas.noise import diffused, reference_noise, style_alignment
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.style_reference import parse_reference, picture_values, reference_text
+from lib_instantas.texts import WORDS
 from lib_instantas.tiling import LATENT_SCALE, Size
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def _encoded(picture: Image, tile: Size) -> Tensor:
 def add_picture_upload(setting: Any, elem_id: str, interactive: bool) -> None:
     """A place to drop a picture on; what is dropped becomes the text of the setting, small enough for infotext."""
     upload = gr.Image(
-        label="Style picture", type="pil", elem_id=elem_id, interactive=interactive, height=160, **UPLOADED
+        label=WORDS["style_picture"], type="pil", elem_id=elem_id, interactive=interactive, height=160, **UPLOADED
     )
     upload.do_not_save_to_config = True
     upload.upload(lambda picture: reference_text(picture), upload, setting, show_progress="hidden", queue=False)

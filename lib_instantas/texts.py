@@ -1,0 +1,46 @@
+"""The texts of the panel, in one list: what its groups are called, when to touch them, and what its buttons say.
+
+The labels and the help of settings are declared with them, and what a preset is for with it. `localizations/` holds all
+of these in other languages, under the names of the hosts' language packs; a test holds them to `all_texts`.
+"""
+
+from __future__ import annotations
+
+from lib_instantas.presets import PRESETS
+from lib_instantas.settings import names, option
+
+TITLES = {
+    "size": "Exact size",
+    "compose": "Compose first",
+    "tiles": "Tiles and how they move",
+    "style": "Style alignment",
+    "vae": "VAE in tiles",
+    "presets": "Presets of your own",
+}
+"""Of the panel's groups."""
+
+NOTES = {
+    "size": "Only for sizes that the page's own Width and Height cannot be set to, such as 1209x523 or 8192x1024. Both "
+    "at 0: the page's.",
+    "upscale": "The picture that you give is enlarged first. A denoising strength of 0.2 to 0.4 keeps what it shows.",
+    "compose": "For Compose first. A higher strength lets the tiles change more of the small picture.",
+    "tiles": "Leave these unless you compare methods, see a seam, or run out of memory. What the method does not use "
+    "cannot be changed.",
+    "style": "Where parts of a wide picture differ in colour though the prompt says nothing of it: try 0.4.",
+    "vae": "Automatic does it. Take a smaller tile where decoding runs out of memory, fast where time matters.",
+}
+"""When to touch the settings of a group."""
+
+WORDS = {"preset": "Preset", "clear_regions": "Clear regions", "style_picture": "Style picture"}
+
+HOSTS_OWN = frozenset({"Width", "Height", "Upscaler", "Upscale", "Name", "Save", "Delete"})
+"""Words that the host's own language packs translate; ours would stand in the place of theirs on the whole page."""
+
+
+def all_texts() -> list[str]:
+    """Every text of the panel that does not change, once, but for HOSTS_OWN."""
+    fields = [option(name).field_info.extra for name in names()]
+    texts = [text for extra in fields for text in (extra["label"], extra["help"])]
+    texts += [preset.about for preset in PRESETS.values()]
+    texts += [*TITLES.values(), *NOTES.values(), *WORDS.values()]
+    return [text for text in dict.fromkeys(texts) if text not in HOSTS_OWN]
