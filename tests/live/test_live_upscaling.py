@@ -102,7 +102,8 @@ def test_where_it_cannot_act_it_says_why(client: Client) -> None:
     inpainted = _only_masked(client, BY_TWO)
     assert inpainted.images[0].size == (160, 96)
     assert "upscale_by has no effect where only the masked part is inpainted" in done(inpainted)
-    assert same(inpainted, _only_masked(client, {"enabled": True, "tile": 128}))
+    without = _only_masked(client, {"enabled": True, "tile": 128})
+    assert difference(inpainted.images[0], without.images[0]) < ROUNDING
     assert "upscale_by has no effect in txt2img" in done(client.txt2img(BY_TWO))
 
 
