@@ -12,7 +12,7 @@ from PIL import Image
 
 BY_TWO = {"enabled": True, "upscale_by": 2, "tile": 128}
 SIX_TILES = "6 tiles of 128x128, "
-ROUNDING = 1.0
+ROUNDING = 0.1
 """Grey levels of 255 by which two ways to make the same picture may differ on average: hosts draw what they encode."""
 LITTLE = {"denoising_strength": 0.3, "steps": 6}
 
