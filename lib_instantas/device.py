@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 NO_MEMORY_LEFT = (
     "out of memory",  # the allocators of CUDA, HIP, MPS and XPU, and the driver's own "CUDA error: out of memory"
-    "_STATUS_ALLOC_FAILED",  # cuBLAS, cuDNN, cuSOLVER, hipBLAS: the library found no room for its workspace
+    "_ALLOC_FAILED",  # cuBLAS, cuDNN, cuFFT, cuSOLVER, hipBLAS: the library found no room for its workspace
+    "CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate",  # the first use of cuBLAS found no room for itself
     "DEVICE_ALLOCATION_FAILED",  # cuDNN 9
     "HOST_ALLOCATION_FAILED",
     "unable to find an engine to execute this computation",  # torch tried every cuDNN algorithm, none had room
@@ -28,6 +29,7 @@ NO_MEMORY_LEFT = (
     "miopenStatusAllocFailed",
     "Invalid buffer size",  # MPS: larger than one buffer may be
     "Failed to allocate private MTLBuffer",
+    "CommandBufferCallbackErrorOutOfMemory",  # Metal, about work that was under way
     "Could not allocate tensor with",  # DirectML
     "Not enough memory resources are available",  # DirectML, in the words of Windows (0x8007000E)
     "out of device memory",  # XPU
@@ -35,7 +37,11 @@ NO_MEMORY_LEFT = (
     "OUT_OF_HOST_MEMORY",
     "ERROR_OUT_OF_RESOURCES",
     "Current platform can NOT allocate memory block",  # XPU: more than 4 GB at once on Arc A
+    "Failed to allocate memory",  # NPU, beside the code 207001
+    "Failed to apply for memory",
     "can't allocate memory",  # main memory
+    "bad allocation",  # main memory, from the C++ library of Windows and that of Linux
+    "bad_alloc",
     "DefaultCPUAllocator: not enough memory",  # main memory, Windows
 )
 """What the messages of devices and libraries have in them when an allocation failed."""
@@ -47,9 +53,10 @@ WINDOWS_COMMITMENT_LIMIT = 1455
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception is a device's or the main memory's word for "no room left", so that less at once may help.
 
-    Only errors of the run time count, not what a file, a setting or a prompt says in the same words.
+    Only errors of the run time count, not what a file, a setting or a prompt says in the same words. What torch itself
+    calls an OutOfMemoryError is one, whatever it says: CUDA's asynchronous allocator says "Allocation on device" only.
     """
-    if isinstance(error, MemoryError):
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM or getattr(error, "winerror", None) == WINDOWS_COMMITMENT_LIMIT

@@ -26,6 +26,8 @@ NO_MEMORY = {
     "CUDA driver": "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API "
     "call, so the stacktrace below might be incorrect.",
     "cuBLAS": "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "cuBLAS, its first use": "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    "cuFFT": "cuFFT error: CUFFT_ALLOC_FAILED",
     "cuDNN": "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
     "cuDNN 9": "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
     "cuDNN, memory of the host": "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
@@ -43,6 +45,8 @@ NO_MEMORY = {
     "memory allocations (may cause system failure).",
     "MPS buffer": "Invalid buffer size: 11.25 GB",
     "MPS private": "Failed to allocate private MTLBuffer for size 1073741824",
+    "Metal": "[METAL] Command buffer execution failed: Insufficient Memory "
+    "(00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
     "DirectML": "Could not allocate tensor with 234881024 bytes. There is not enough GPU video memory available!",
     "DirectML, Windows": "Not enough memory resources are available to complete this operation.",
     "XPU": "XPU out of memory. Tried to allocate 1.71 GiB (GPU 0; 15.56 GiB total capacity; 0 bytes already allocated; "
@@ -54,10 +58,17 @@ NO_MEMORY = {
     "Level Zero, host": "Native API failed. Native API returns: 38 (UR_RESULT_ERROR_OUT_OF_HOST_MEMORY)",
     "Level Zero, resources": "UR backend failed. UR backend returns:40 (UR_RESULT_ERROR_OUT_OF_RESOURCES)",
     "SYCL": "Native API failed. Native API returns: -5 (PI_ERROR_OUT_OF_RESOURCES) -5 (PI_ERROR_OUT_OF_RESOURCES)",
+    "NPU": "NPU out of memory. Tried to allocate 52.00 MiB (NPU 0; 60.96 GiB total capacity; 59.36 GiB already allocated; "
+    "59.36 GiB current active; 14.24 MiB free; 60.60 GiB reserved in total by PyTorch)",
+    "NPU driver": "operator():build/CMakeFiles/torch_npu.dir/compiler_depend.ts:128 NPU function error: call "
+    "aclnnMoeDistributeDispatchV2 failed, error code is 207001\n[ERROR] 2025-09-28-07:22:30 ERR00100 PTA call acl api "
+    "failed\n[Error]: Failed to apply for memory.\nEL0004: Failed to allocate memory.",
     "main memory": "[enforce fail at alloc_cpu.cpp:75] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
     "to allocate 132426121216 bytes. Error code 12 (Cannot allocate memory)",
     "main memory, Windows": "[enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you "
     "tried to allocate 5077901088 bytes.",
+    "main memory, C++ on Windows": "bad allocation",
+    "main memory, C++": "std::bad_alloc",
 }
 
 SOMETHING_ELSE = {
@@ -65,6 +76,12 @@ SOMETHING_ELSE = {
     "kernels missing": "CUDA error: no kernel image is available for execution on the device",
     "library of another version": "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
     "layout": "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if you passed in a non-contiguous input.",
+    "cuBLAS of another version": "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasSgemm( handle, opa, opb, "
+    "m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc)`",
+    "cuFFT fails": "cuFFT error: CUFFT_INTERNAL_ERROR",
+    "Metal, too long": "[METAL] Command buffer execution failed: Caused GPU Timeout Error "
+    "(00000002:kIOGPUCommandBufferCallbackErrorTimeout)",
+    "NPU fails": "NPU function error: c10_npu::acl::AclrtSynchronizeStreamWithTimeout(copy_stream), error code is 507001",
     "cuBLAS fails": "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx(...)`",
     "Triton": "Triton Error [CUDA]: out of resource: shared memory, Required: 114688, Hardware limit: 101376",
     "workers": "DataLoader worker (pid 42) is killed by signal: Bus error. It is possible that dataloader's workers "
@@ -96,7 +113,7 @@ def test_the_same_words_in_an_error_of_another_kind_say_nothing_about_memory(kin
 
 def test_errors_that_need_no_message():
     assert is_out_of_memory(MemoryError())
-    assert is_out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory."))
+    assert is_out_of_memory(torch.cuda.OutOfMemoryError("Allocation on device "))  # CUDA's asynchronous allocator
     assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
     assert not is_out_of_memory(OSError(errno.ENOSPC, "No space left on device"))
 
