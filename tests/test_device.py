@@ -58,8 +58,8 @@ NO_MEMORY = {
     "Level Zero, host": "Native API failed. Native API returns: 38 (UR_RESULT_ERROR_OUT_OF_HOST_MEMORY)",
     "Level Zero, resources": "UR backend failed. UR backend returns:40 (UR_RESULT_ERROR_OUT_OF_RESOURCES)",
     "SYCL": "Native API failed. Native API returns: -5 (PI_ERROR_OUT_OF_RESOURCES) -5 (PI_ERROR_OUT_OF_RESOURCES)",
-    "NPU": "NPU out of memory. Tried to allocate 52.00 MiB (NPU 0; 60.96 GiB total capacity; 59.36 GiB already allocated; "
-    "59.36 GiB current active; 14.24 MiB free; 60.60 GiB reserved in total by PyTorch)",
+    "NPU": "NPU out of memory. Tried to allocate 52.00 MiB (NPU 0; 60.96 GiB total capacity; 59.36 GiB already "
+    "allocated; 59.36 GiB current active; 14.24 MiB free; 60.60 GiB reserved in total by PyTorch)",
     "NPU driver": "operator():build/CMakeFiles/torch_npu.dir/compiler_depend.ts:128 NPU function error: call "
     "aclnnMoeDistributeDispatchV2 failed, error code is 207001\n[ERROR] 2025-09-28-07:22:30 ERR00100 PTA call acl api "
     "failed\n[Error]: Failed to apply for memory.\nEL0004: Failed to allocate memory.",
@@ -76,12 +76,13 @@ SOMETHING_ELSE = {
     "kernels missing": "CUDA error: no kernel image is available for execution on the device",
     "library of another version": "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
     "layout": "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if you passed in a non-contiguous input.",
-    "cuBLAS of another version": "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasSgemm( handle, opa, opb, "
-    "m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc)`",
+    "cuBLAS of another version": "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasSgemm( handle, opa, "
+    "opb, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc)`",
     "cuFFT fails": "cuFFT error: CUFFT_INTERNAL_ERROR",
     "Metal, too long": "[METAL] Command buffer execution failed: Caused GPU Timeout Error "
     "(00000002:kIOGPUCommandBufferCallbackErrorTimeout)",
-    "NPU fails": "NPU function error: c10_npu::acl::AclrtSynchronizeStreamWithTimeout(copy_stream), error code is 507001",
+    "NPU fails": "NPU function error: c10_npu::acl::AclrtSynchronizeStreamWithTimeout(copy_stream), error code "
+    "is 507001",
     "cuBLAS fails": "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx(...)`",
     "Triton": "Triton Error [CUDA]: out of resource: shared memory, Required: 114688, Hardware limit: 101376",
     "workers": "DataLoader worker (pid 42) is killed by signal: Bus error. It is possible that dataloader's workers "
