@@ -11,9 +11,6 @@ SpotDiffusion what reForge no longer does.
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,17 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.live_host import LIVE, host_beside
 from benchmarks.measures import bootstrap, interval, seam, steps
 from benchmarks.quality import scenes, sheet
 from benchmarks.report import arguments, progress, result
-from small_world import CHECKPOINT, NATIVE
-from small_world.checkpoint import sizes_yaml
+from small_world import NATIVE
 from small_world.scene import describe
 
-ROOT = Path(__file__).resolve().parents[1]
-LIVE = ROOT / "tests" / "live"
 STORE = LIVE / "spotdiffusion_extension"
-sys.path.insert(0, str(LIVE))
 
 WIDTH, HEIGHT = 1024, 256
 LINES = range(NATIVE, WIDTH, NATIVE)
@@ -72,30 +66,16 @@ def main() -> None:
 
 def pictures_of(webui: Path, count: int, sampler: str, steps: int) -> dict[str, list[Made]]:
     """Pictures by each script, one after the other for each seed."""
-    os.environ["WEBUI_DIR"] = str(webui)
-    from webui import EXTENSION, PROBE, WebUI, running
-
     made: dict[str, list[Made]] = {name: [] for name in SCRIPTS}
-    with tempfile.TemporaryDirectory() as folder:
-        models = lay_out(Path(folder) / "models")
-        host = WebUI(Path(folder) / "data", {"instantas": EXTENSION, "probe": PROBE, "store": STORE}, models)
-        with running(host):
-            host.client.txt2img(width=NATIVE, height=NATIVE, steps=1, override_settings={})
-            for seed, scene in enumerate(scenes(count, bare=True)):
-                for name, scripts in SCRIPTS.items():
-                    request = {"prompt": describe(scene), "negative_prompt": "", "seed": seed, "cfg_scale": 3}
-                    request |= {"sampler_name": sampler, "steps": steps, "width": WIDTH, "height": HEIGHT}
-                    made[name].append(one(host.client, request, scripts))
-                    progress(f"{seed + 1} of {count}: {name}, {made[name][-1][1]:.1f} s")
+    with host_beside(webui, {"store": STORE}) as host:
+        host.client.txt2img(width=NATIVE, height=NATIVE, steps=1, override_settings={})
+        for seed, scene in enumerate(scenes(count, bare=True)):
+            for name, scripts in SCRIPTS.items():
+                request = {"prompt": describe(scene), "negative_prompt": "", "seed": seed, "cfg_scale": 3}
+                request |= {"sampler_name": sampler, "steps": steps, "width": WIDTH, "height": HEIGHT}
+                made[name].append(one(host.client, request, scripts))
+                progress(f"{seed + 1} of {count}: {name}, {made[name][-1][1]:.1f} s")
     return made
-
-
-def lay_out(folder: Path) -> Path:
-    """Small World as the one checkpoint of a host; under the name that the live tests start with."""
-    folder.mkdir(parents=True)
-    (folder / "sd1.safetensors").symlink_to(CHECKPOINT)
-    (folder / "sd1.yaml").write_text(sizes_yaml(CHECKPOINT.with_suffix("").as_posix()), "utf-8")
-    return folder
 
 
 def one(client: Any, request: Mapping[str, Any], scripts: Mapping[str, Any]) -> Made:

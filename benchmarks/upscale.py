@@ -18,9 +18,6 @@ measure for the others: it has no tiles, and adds nothing.
 from __future__ import annotations
 
 import math
-import os
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,27 +28,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.live_host import TILED_DIFFUSION, host_beside, neighbour
 from benchmarks.quality import scenes
 from benchmarks.report import arguments, progress, result
-from benchmarks.spotdiffusion import LIVE, lay_out
 from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import parse_settings
 from lib_instantas.tiling import LATENT_SCALE
 from small_world import NATIVE
 from small_world.scene import describe
 
-sys.path.insert(0, str(LIVE))
-
 STEPS, STRENGTH = 20, 0.3
-TIMEOUT = 3600
-"""Seconds that a request may take."""
-
 OVERLAPS = {"SD upscale": 64, "Tiled Diffusion": 128}
 """In image pixels: the host script's own default; half a tile, as Tiled Diffusion has it by default."""
 
 NEIGHBOURS = {
     "Ultimate SD Upscale": "ultimate-upscale-for-automatic1111",
-    "Tiled Diffusion": "multidiffusion-upscaler-for-automatic1111",
+    "Tiled Diffusion": TILED_DIFFUSION,
 }
 OURS, ENLARGED = "InstantAS", "Lanczos"
 
@@ -84,31 +76,22 @@ def main() -> None:
 
 def upscaled(webui: Path, neighbours: Path, sides: Sequence[int], count: int) -> dict[int, dict[str, Figures]]:
     """Pictures of Small World by each tool at each size."""
-    os.environ["WEBUI_DIR"] = str(webui)
-    import client
-    from webui import EXTENSION, PROBE, WebUI, running
-
-    client.TIMEOUT = TIMEOUT
-
-    found = {tool: neighbours / name for tool, name in NEIGHBOURS.items() if (neighbours / name).is_dir()}
+    places = {tool: neighbour(name, [neighbours, webui / "extensions"]) for tool, name in NEIGHBOURS.items()}
+    found = {tool: place for tool, place in places.items() if place is not None}
     for tool in NEIGHBOURS.keys() - found.keys():
         progress(f"{tool} is left out: it is not in {neighbours}")
-    extensions = {"instantas": EXTENSION, "probe": PROBE, **{path.name: path for path in found.values()}}
     measured: dict[int, dict[str, Figures]] = {side: {} for side in sides}
-    with tempfile.TemporaryDirectory() as folder:
-        options = {"instantas_fit": "uniform", "instantas_edges": "elastic/sway", "instantas_tile_batch": 0}
-        host = WebUI(Path(folder) / "data", extensions, lay_out(Path(folder) / "models"), options=options)
-        with running(host):
-            for number, scene in enumerate(scenes(count, bare=True)):
-                prompt = describe(scene)
-                given = host.client.txt2img(
-                    prompt=prompt, negative_prompt="", seed=number, cfg_scale=3, steps=20, sampler_name="Euler",
-                    width=NATIVE, height=NATIVE,
-                ).images[0].convert("RGB")  # fmt: skip
-                for side in sides:
-                    for tool in (OURS, "SD upscale", *found, ENLARGED):
-                        _measure(host.client, tool, given, side, prompt, measured[side].setdefault(tool, Figures()))
-                        progress(f"{number + 1} of {count}, {side}: {tool}")
+    with host_beside(webui, {place.name: place for place in found.values()}) as host:
+        for number, scene in enumerate(scenes(count, bare=True)):
+            prompt = describe(scene)
+            given = host.client.txt2img(
+                prompt=prompt, negative_prompt="", seed=number, cfg_scale=3, steps=20, sampler_name="Euler",
+                width=NATIVE, height=NATIVE,
+            ).images[0].convert("RGB")  # fmt: skip
+            for side in sides:
+                for tool in (OURS, "SD upscale", *found, ENLARGED):
+                    _measure(host.client, tool, given, side, prompt, measured[side].setdefault(tool, Figures()))
+                    progress(f"{number + 1} of {count}, {side}: {tool}")
     return measured
 
 
