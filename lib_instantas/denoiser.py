@@ -16,6 +16,7 @@ from torch import Tensor
 from lib_instantas.device import empty_cache, is_out_of_memory
 from lib_instantas.fusion import Averaging, assemble, canvas_scale, cut
 from lib_instantas.methods import Method
+from lib_instantas.sharing import ALONE, Kind, Sharing
 from lib_instantas.tiling import Size, Tile, TilePlan
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ class TiledDenoiser:
     conditioning that lie on the canvas are cut with each tile, all others are repeated for it. A sampler may need
     several calls for one evaluation (conditional and unconditional apart): all of them share one plan, until
     `next_evaluation` is called. `before_batch` is called before each batch and may raise to stop the sampling; `tell`
-    makes of the conditioning of a call what the model is told.
+    makes of the conditioning of a call what the model is told. `sharing` divides the tiles of an evaluation among
+    processes that are all asked the same.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class TiledDenoiser:
         around: Sequence[Around] = (),
         before_batch: Callable[[], None] = lambda: None,
         tell: Tell = lambda call, conditioning: conditioning,
+        sharing: Sharing = ALONE,
     ) -> None:
         self.model = model
         self.method = method
@@ -73,6 +76,7 @@ class TiledDenoiser:
         self.around = tuple(around)
         self.before_batch = before_batch
         self.tell = tell
+        self.sharing = sharing
         self.evaluation = 0
         self._memory = _PredictionMemory()
         self._averaging = Averaging()
@@ -89,7 +93,10 @@ class TiledDenoiser:
         plan = self._plan(previous)
         if plan.is_whole_canvas:
             return self._call_model(plan, plan.tiles, x, sigma, conditioning)
-        predictions = self._predictions(plan, x, sigma, conditioning)
+        if self.sharing.alone:
+            predictions = self._predictions(plan, plan.tiles, x, sigma, conditioning)
+        else:
+            predictions = self._shared(plan, x, sigma, conditioning)
         prediction = assemble(plan, predictions, previous, self._averaging)
         self._memory.keep(prediction)
         return prediction
@@ -102,24 +109,50 @@ class TiledDenoiser:
         plan = self.method.plan(self.evaluation)
         return self.method.plan(0) if previous is None and plan.uncovered else plan
 
-    def _predictions(
+    def _shared(
         self, plan: TilePlan, x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
     ) -> Iterator[tuple[Tile, Tensor]]:
-        """Every tile with its prediction; a batch that does not fit into memory is halved."""
-        pending = self._batches(plan, x)
-        while pending:
-            tiles = pending.pop(0)
-            prediction = self._call_unless_out_of_memory(plan, tiles, x, sigma, conditioning)
-            if prediction is None:
-                self._batch_limit = len(tiles) // 2
-                pending = [chunk for batch in (tiles, *pending) for chunk in _chunks(batch, self._batch_limit)]
-                continue
-            yield from zip(tiles, prediction.chunk(len(tiles)), strict=True)
+        """Every tile with its prediction, made by one of the processes each, in the order of one process.
 
-    def _batches(self, plan: TilePlan, x: Tensor) -> list[tuple[Tile, ...]]:
+        Where there are more processes than tiles, one that has none makes one all the same, to know what they are like.
+        """
+        shares = self.shares(plan)
+        mine = shares[self.sharing.rank]
+        made = dict(self._predictions(plan, tuple(mine or plan.tiles[:1]), x, sigma, conditioning))
+        like = next(iter(made.values()))
+        kinds = [[Kind((*like.shape[:2], *tile.size), like.dtype) for tile in share] for share in shares]
+        answers = self.sharing.exchange([made[tile] for tile in mine], kinds, x.device)
+        for tiles, predictions in zip(shares, answers, strict=True):
+            made |= zip(tiles, predictions, strict=True)
+        for tile in sorted(plan.tiles, key=lambda tile: tile.size):
+            yield tile, made[tile]
+
+    def shares(self, plan: TilePlan) -> list[list[Tile]]:
+        """Which tiles of a plan are whose, process by process."""
+        return self.sharing.shares(plan.tiles, lambda tile: tile.size[0] * tile.size[1])
+
+    def calls(self, plan: TilePlan, x: Tensor) -> list[tuple[Tile, ...]]:
+        """The tiles that this process would ask the model about for a canvas x, call by call."""
+        return self._batches(tuple(self.shares(plan)[self.sharing.rank]), x)
+
+    def _predictions(
+        self, plan: TilePlan, tiles: tuple[Tile, ...], x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
+    ) -> Iterator[tuple[Tile, Tensor]]:
+        """These tiles with their predictions; a batch that does not fit into memory is halved."""
+        pending = self._batches(tiles, x)
+        while pending:
+            batch = pending.pop(0)
+            prediction = self._call_unless_out_of_memory(plan, batch, x, sigma, conditioning)
+            if prediction is None:
+                self._batch_limit = len(batch) // 2
+                pending = [chunk for one in (batch, *pending) for chunk in _chunks(one, self._batch_limit)]
+                continue
+            yield from zip(batch, prediction.chunk(len(batch)), strict=True)
+
+    def _batches(self, tiles: tuple[Tile, ...], x: Tensor) -> list[tuple[Tile, ...]]:
         """Tiles of equal size, as many at once as the setting, or the device, takes."""
-        by_size = groupby(sorted(plan.tiles, key=lambda tile: tile.size), key=lambda tile: tile.size)
-        return [chunk for size, tiles in by_size for chunk in _chunks(tuple(tiles), self._batch_size(size, x))]
+        by_size = groupby(sorted(tiles, key=lambda tile: tile.size), key=lambda tile: tile.size)
+        return [chunk for size, alike in by_size for chunk in _chunks(tuple(alike), self._batch_size(size, x))]
 
     def _batch_size(self, size: Size, x: Tensor) -> int:
         pixels = AUTO_BATCH_PIXELS_CPU if x.device.type == "cpu" else AUTO_BATCH_PIXELS

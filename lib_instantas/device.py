@@ -168,6 +168,16 @@ def training_precision(device: torch.device) -> str:
     return "bf16" if device.type == "cpu" else "no"
 
 
+COLLECTIVE_BACKENDS = {"cpu": "gloo", "cuda": "nccl", "xpu": "xccl"}
+"""What torch.distributed exchanges tensors with, by kind of device; other kinds have nothing."""
+
+
+def make_current(device: torch.device) -> None:
+    """Let the device be the one that is meant where none is named; main memory always is."""
+    if device.type in ("cuda", "xpu"):
+        getattr(torch, device.type).set_device(device)
+
+
 def no_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """A context in which operations on the device keep the precision of what they are given."""
     try:

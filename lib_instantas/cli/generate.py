@@ -1,4 +1,8 @@
-"""`generate`: a picture of any size from a checkpoint, through diffusers."""
+"""`generate`: a picture of any size from a checkpoint, through diffusers.
+
+`torchrun --nproc-per-node N -m lib_instantas generate ...` shares its tiles among N processes, each with a card of its
+own where `--device` is cuda; the picture is the same.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any
 from lib_instantas.cli.options import add_settings, settings_from
 from lib_instantas.cli.pictures import check_output, save
 from lib_instantas.hosts.standalone import SAMPLERS, Generator, Job, check_job
+from lib_instantas.sharing import shared_by_torchrun
 from lib_instantas.sizes import parse_size
 
 EMBEDDED_MODEL = Path(__file__).resolve().parents[2] / "small_world" / "model" / "small_world.safetensors"
@@ -42,9 +47,13 @@ def run(options: argparse.Namespace) -> None:
 
     job = job_from(options)
     check_output(options.output, job.size)
-    generator = Generator(load_pipeline(options.model, options.device))
-    generator.check(job)
-    print(save(generator(job, on_step=progress_bar(generator.evaluations(job))), options.output))
+    with shared_by_torchrun(options.device) as (sharing, device):
+        generator = Generator(load_pipeline(options.model, device), sharing=sharing)
+        generator.check(job)
+        if sharing.leads:
+            print(save(generator(job, on_step=progress_bar(generator.evaluations(job))), options.output))
+        else:
+            generator(job)
 
 
 def job_from(options: argparse.Namespace) -> Job:

@@ -15,6 +15,7 @@ from lib_instantas.methods import Method, Redilated, Request, make_method
 from lib_instantas.noise_damping import damped
 from lib_instantas.redilation import Redilation, levels_of
 from lib_instantas.settings import Settings
+from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.told_size import ToldSize
 
 
@@ -30,13 +31,14 @@ def tiled_unet(
     around: Sequence[Around] = (),
     before_batch: Callable[[], None] = lambda: None,
     make_denoiser: Callable[..., TiledDenoiser] = TiledDenoiser,
+    sharing: Sharing = ALONE,
 ) -> Iterator[None]:
     """While open, the UNet answers for a canvas of any size; every call is one evaluation of the sampler.
 
     The sampler is expected to ask `steps` times, `per_step` times in each of its own steps.
     The native tile side is the UNet's `config.sample_size`. On leaving, the UNet is as it was. `guidance` is the
     pipeline's scale: above 1, the first half of the rows is without the prompt. `make_denoiser` is called as
-    TiledDenoiser is, for a method that needs more than its plans.
+    TiledDenoiser is, for a method that needs more than its plans. `sharing` divides the tiles among processes.
     """
     before = vars(unet).get("forward")
     forward = unet.forward
@@ -62,6 +64,7 @@ def tiled_unet(
                 around=(*around, *dilated),
                 before_batch=before_batch,
                 tell=ToldSize(settings.told_size),
+                sharing=sharing,
             )
         as_output = conditioning.pop("return_dict", True)
         if args:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from lib_instantas.settings import Settings
+from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.vae import (
     Options,
     UnsupportedAutoencoder,
@@ -43,30 +44,33 @@ def is_known(vae: Any) -> bool:
 
 
 def decoding(
-    vae: Any, settings: Settings, progress: Callable[[int, int], None]
+    vae: Any, settings: Settings, progress: Callable[[int, int], None], sharing: Sharing = ALONE
 ) -> AbstractContextManager[Coder | None]:
     """Inside, the autoencoder decodes as the settings say; None where that is as it always does.
 
-    `progress` is told (work done, total work) between tiles, and may raise to stop.
+    `progress` is told (work done, total work) between tiles, and may raise to stop. Several processes take tiles unless
+    the settings say "off", so that each decodes its share.
     """
-    return _coding(vae, "decoder", settings, progress)
+    return _coding(vae, "decoder", settings, progress, sharing)
 
 
 def encoding(
-    vae: Any, settings: Settings, progress: Callable[[int, int], None]
+    vae: Any, settings: Settings, progress: Callable[[int, int], None], sharing: Sharing = ALONE
 ) -> AbstractContextManager[Coder | None]:
     """The same for encoding."""
-    return _coding(vae, "encoder", settings, progress)
+    return _coding(vae, "encoder", settings, progress, sharing)
 
 
 @contextmanager
-def _coding(vae: Any, name: str, settings: Settings, progress: Callable[[int, int], None]) -> Iterator[Coder | None]:
+def _coding(
+    vae: Any, name: str, settings: Settings, progress: Callable[[int, int], None], sharing: Sharing
+) -> Iterator[Coder | None]:
     wanted = settings.enabled and (settings.vae != "off" or settings.wrap != "off")
     if not wanted or not is_known(vae):
         yield None
         return
-    options = Options(settings.vae_tile, settings.vae_mode, settings.wraps_per_axis, progress=progress)
-    always = settings.vae == "on" or any(settings.wraps_per_axis)
+    options = Options(settings.vae_tile, settings.vae_mode, settings.wraps_per_axis, progress=progress, sharing=sharing)
+    always = settings.vae == "on" or any(settings.wraps_per_axis) or not sharing.alone
     network = getattr(vae, name)
     tiled = tiled_decoder(network, options) if name == "decoder" else tiled_encoder(network, options)
     coder = Coder(network.forward, tiled, always)

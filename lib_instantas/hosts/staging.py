@@ -23,6 +23,7 @@ from lib_instantas.hosts.keeping import LatentKeeper
 from lib_instantas.hosts.samplers import evaluations_of, evaluations_per_step, use_sampler
 from lib_instantas.hosts.synchronising import Features, Synchroniser
 from lib_instantas.methods import DisplacedGrid, make_method
+from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.tiling import LATENT_SCALE
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ class StageLoras:
 
 
 class Stages:
-    """The stages of one picture, one call each: they share the prompts and the source of randomness."""
+    """The stages of one picture, one call each: they share the prompts and the source of randomness.
+
+    `sharing` divides tiles among processes that all make this picture.
+    """
 
     def __init__(
         self,
@@ -78,12 +82,14 @@ class Stages:
         around: Sequence[Around],
         features: Features,
         loras: StageLoras,
+        sharing: Sharing = ALONE,
     ) -> None:
         self.pipeline = pipeline
         self.prompts = prompts
         self.around = (*around, *prompts.around)
         self.features = features
         self.loras = loras
+        self.sharing = sharing
         self.generator = generator
         self._about_vae: dict[str, None] = {}
 
@@ -151,6 +157,7 @@ class Stages:
             around=self.around,
             before_batch=watcher.before_batch,
             make_denoiser=make_denoiser,
+            sharing=self.sharing,
         )
 
     def _between_steps(self, stage: Stage) -> list[LatentKeeper | Elastic]:
@@ -184,7 +191,7 @@ class Stages:
                 moved = synchroniser(state["latents"], state["prompt_embeds"], left_out + step + 1)
                 state = {**state, "latents": moved}
             if step + 1 == stage.evaluations:  # what comes next is the decoding
-                coders.append(stack.enter_context(decoding(vae, stage.settings, watcher.vae_tile)))
+                coders.append(stack.enter_context(decoding(vae, stage.settings, watcher.vae_tile, self.sharing)))
             return state
 
         return after_step

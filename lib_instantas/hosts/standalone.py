@@ -25,6 +25,7 @@ from lib_instantas.infotext import KEY, quoted, to_text
 from lib_instantas.panorama import XMP_KEY, is_sphere, sphere_xmp
 from lib_instantas.redilation import levels_of
 from lib_instantas.regions import RegionSetup
+from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.summary import done_by
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ class Generator:
     """A diffusers text-to-image pipeline that makes pictures of any size.
 
     `around` are the parts that take part in every UNet call, such as regional attention; `features` says what
-    SyncDiffusion takes for alike.
+    SyncDiffusion takes for alike; `sharing` divides the tiles among processes that all make the same pictures.
     """
 
     pipeline: Any
     around: Sequence[Around] = field(default_factory=tuple)
     features: Features = style_statistics
+    sharing: Sharing = ALONE
 
     @property
     def native(self) -> int:
@@ -116,7 +118,7 @@ class Generator:
         closed, binding = job.settings.wraps_per_axis, job.settings.region_binding
         prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt, closed, binding)
         generator = torch.Generator("cpu").manual_seed(job.seed)
-        run = Stages(self.pipeline, prompts, generator, self.around, self.features, self.loras(job))
+        run = Stages(self.pipeline, prompts, generator, self.around, self.features, self.loras(job), self.sharing)
         watcher = Watcher(on_step, before_batch)
         *before, last = self.stages(job)
         picture: Picture | None = None

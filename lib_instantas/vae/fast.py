@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lib_instantas.sharing import ALONE
 from lib_instantas.tiling import Size
 from lib_instantas.vae.layers import Convolution, Layer
 from lib_instantas.vae.maps import Box, Map, Paths, whole
@@ -44,6 +45,7 @@ def with_sweep(layers: Sequence[Layer], size: Size) -> list[Layer]:
 class Sweep(Layer):
     """Consecutive convolutions taken as one layer."""
 
+    looks_everywhere = True
     steps: tuple[Convolution, ...]
 
     @classmethod
@@ -93,7 +95,8 @@ class Sweep(Layer):
     def prepare(self, before: Paths, work: Workspace) -> list[SharedNorm | None]:
         """The norm of every step on a reduced picture; it has no borders of its own, so it is closed to a ring."""
         picture = reduced(before.main, self._reduced_area(before.main.size, work.elements)).to(work.device)
-        options = replace(work.options, mode="exact", wrap=(True, True), progress=lambda done, total: None)
+        alone = replace(work.options, sharing=ALONE, progress=lambda done, total: None)
+        options = replace(alone, mode="exact", wrap=(True, True))
         inner = workspace(self.steps, picture, options, work.recovery, work.elements)
         norms: list[SharedNorm | None] = []
         run(self.steps, picture, inner, norms)
@@ -111,14 +114,14 @@ class Sweep(Layer):
         size = before.main.size
         work = replace(work, wrap=self._wrapped(work.wrap))
         first, *boxes = self._windows(keep, size, work.wrap)
-        paths = Paths(_Patch(size, {first: before.main.read(first).to(work.device, dtype)}))
+        paths = Paths(_Patch(size, before.main.channels, {first: before.main.read(first).to(work.device, dtype)}))
         sizes = output_sizes(self.steps, size)
         for step, norm, box, after in zip(self.steps, prepared, boxes, sizes, strict=True):
             main, skip = step.tile(box, paths, norm, work, dtype)
             around = paths.main if step.branch == "input" else paths.skip
             if skip is not None:
-                around = _Patch(after, {box: skip})
-            paths = Paths(_Patch(after, {box: main}), None if step.join else around)
+                around = _Patch(after, step.channels, {box: skip})
+            paths = Paths(_Patch(after, step.channels, {box: main}), None if step.join else around)
         return main, None
 
 

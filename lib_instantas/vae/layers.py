@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,9 @@ class Layer:
     branch: Literal["input"] | nn.Module | None = None
     join: bool = False
     divisor: float = 1.0
+
+    looks_everywhere: ClassVar[bool] = False
+    """Whether `prepare` reads the whole map, not its moments alone."""
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -165,6 +168,7 @@ class _Known(NamedTuple):
 class Attention(Layer):
     """Self-attention over the whole map with its norm and its residual: queries go by blocks, all keys are there."""
 
+    looks_everywhere = True
     query: nn.Module
     key: nn.Module
     value: nn.Module

@@ -80,29 +80,28 @@ class Map:
     """A map `[batch, channels, *size]` kept as pieces, each freed after its last reader.
 
     Pieces may differ in dtype (one that overflows half precision is kept in float32) and in device. `moments` are
-    those of the pieces, for the norm that follows, if one does.
+    those of the pieces, for the norm that follows, if one does. Where processes share the work, each has the pieces
+    that it made, and for as long as it reads them what it has `borrowed`; `everywhere`: all of them have the whole map.
     """
 
     size: Size
+    channels: int
     pieces: dict[Box, Tensor] = field(default_factory=dict)
     moments: dict[Box, Moments] = field(default_factory=dict)
     readers: Counter[Box] = field(default_factory=Counter)
+    borrowed: set[Box] = field(default_factory=set)
+    everywhere: bool = False
 
     @classmethod
     def of(cls, tensor: Tensor) -> Map:
         """A map of one piece."""
         size = (tensor.shape[-2], tensor.shape[-1])
-        return cls(size, {whole(size): tensor})
+        return cls(size, tensor.shape[1], {whole(size): tensor}, everywhere=True)
 
     @property
     def batch(self) -> int:
         """Number of pictures."""
         return next(iter(self.pieces.values())).shape[0]
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return next(iter(self.pieces.values())).shape[1]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -120,6 +119,28 @@ class Map:
             self.readers[box] -= 1
             if self.readers[box] <= 0:
                 del self.pieces[box], self.readers[box]
+
+    def drop_unread(self) -> None:
+        """Free the pieces that nobody has announced to read."""
+        for box in self.pieces.keys() - self.readers.keys():
+            del self.pieces[box]
+
+    def give_back(self) -> None:
+        """Free what is left of what was borrowed."""
+        for box in self.borrowed & self.pieces.keys():
+            del self.pieces[box]
+        self.borrowed.clear()
+
+    def inside(self, window: Box, box: Box) -> list[Box]:
+        """The parts of a box that a window sees, which may reach over the border."""
+        rows, columns = (
+            [(max(a, low), min(b, high)) for a, b, _ in _unwrapped(start, stop, length) if max(a, low) < min(b, high)]
+            for start, stop, length, low, high in (
+                (window.top, window.bottom, self.size[0], box.top, box.bottom),
+                (window.left, window.right, self.size[1], box.left, box.right),
+            )
+        )
+        return [Box(top, left, bottom, right) for top, bottom in rows for left, right in columns]
 
     def read(self, window: Box) -> Tensor:
         """The window as one tensor, on the device of the pieces; beyond the border the far side follows."""

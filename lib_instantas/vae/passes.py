@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from lib_instantas.device import free_bytes, is_out_of_memory, shares_main_memory
 from lib_instantas.tiling import Size
 from lib_instantas.vae.layers import Layer
-from lib_instantas.vae.maps import Box, Map, Paths, grid
+from lib_instantas.vae.maps import Box, Map, Paths, grid, whole
 from lib_instantas.vae.norm import Moments, sum_in_float, wider
 from lib_instantas.vae.options import Interrupted, Options, Recovery, Workspace
+from lib_instantas.vae.shared_maps import borrow, share_moments, share_pieces
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,9 @@ def run(layers: Sequence[Layer], source: Tensor, work: Workspace, prepared: list
         if prepared is not None:
             prepared.append(done.prepared)
         del done
-    return paths.main.read(Box(0, 0, *paths.main.size)).to(source.device, source.dtype)
+    if not work.options.sharing.alone:
+        share_pieces(paths.main, work)
+    return paths.main.read(whole(paths.main.size)).to(source.device, source.dtype)
 
 
 def workspace(layers: Sequence[Layer], source: Tensor, options: Options, recovery: Recovery, tile: int) -> Workspace:
@@ -84,22 +87,67 @@ class Pass:
         self.measure = measure
         self.prepared: Any = None
         size = layer.out_size(before.main.size)
-        skip = before.skip if layer.branch is None else before.main if layer.branch == "input" else Map(size)
-        self.after = Paths(Map(size), None if layer.join else skip)
+        skip = (
+            before.skip
+            if layer.branch is None
+            else before.main
+            if layer.branch == "input"
+            else Map(size, layer.channels)
+        )
+        self.after = Paths(Map(size, layer.channels), None if layer.join else skip)
         self._written = [self.after.main, skip] if isinstance(layer.branch, nn.Module) and skip else [self.after.main]
         self._is_prepared = self._is_precise = self._warned = False
 
     def run(self) -> Paths:
-        """All tiles, row by row."""
+        """All tiles, row by row; where processes share the work, this one's."""
         widest = max(self.before.main.channels, self.layer.width)
         tiles = grid(self.after.main.size, max(1, self.work.elements // widest))
+        if self.work.options.sharing.alone:
+            self._reserve(tiles)
+            self._make(tiles)
+        else:
+            self._make_together(tiles)
+        return self.after
+
+    def _reserve(self, tiles: list[Box]) -> None:
         for map_, window in self._readings(tiles):
             map_.reserve([window])
+
+    def _make(self, tiles: list[Box]) -> None:
         for row in self._rows(tiles):
             self._settle([made for tile in row for made in self._fill(tile)])
             for map_, window in self._readings(row):
                 map_.release(window)
-        return self.after
+
+    def _make_together(self, tiles: list[Box]) -> None:
+        """One stretch of the tiles, with what lies beside it borrowed from those who made it."""
+        sharing = self.work.options.sharing
+        stretches = sharing.stretches(tiles, lambda tile: tile.area)
+        maps = [self.before.main, *([self.before.skip] if self.layer.join and self.before.skip else [])]
+        borrow(maps, [list(self._read_of(stretch)) for stretch in stretches], self.work)
+        mine = stretches[sharing.rank]
+        self._reserve(mine)
+        if not self.layer.looks_everywhere:
+            for map_, _ in self._readings(tiles[:1]):
+                map_.drop_unread()
+        self._make(mine)
+        for map_ in maps:
+            map_.give_back()
+        if self.measure:
+            share_moments(self.after.main, self.work)
+        others = [tile for stretch in stretches if stretch is not mine for tile in stretch]
+        self.work.advance(sum(self.layer.work(tile.size) for tile in others))
+
+    def _read_of(self, tiles: list[Box]) -> Iterator[tuple[int, Box]]:
+        """What these tiles read of the main map (0) and of the path around (1)."""
+        size = self.before.main.size
+        if tiles and self.layer.looks_everywhere:
+            yield 0, whole(size)
+        for tile in tiles:
+            if not self.layer.looks_everywhere:
+                yield 0, self.layer.window(tile, size, self.work.wrap)
+            if self.layer.join:
+                yield 1, tile
 
     def _rows(self, tiles: list[Box]) -> list[list[Box]]:
         """What is checked at once; where every tile is moved off the device, that waits anyway."""

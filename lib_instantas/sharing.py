@@ -1,0 +1,151 @@
+"""The tiles of one computation shared among processes, each of which then has all of them.
+
+Every process runs the whole program with the same seed and knows of itself which tiles are whose; only what became of
+the tiles is exchanged. A process has a device of its own, and is started by `torchrun`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from lib_instantas.device import COLLECTIVE_BACKENDS, make_current
+from lib_instantas.errors import SettingsError
+
+Item = TypeVar("Item")
+
+ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Of a tensor that is sent: as bytes, since not every way of sending knows every kind of number."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Kind:
+        """That of a tensor."""
+        return cls(tuple(tensor.shape), tensor.dtype)
+
+    @property
+    def bytes(self) -> int:
+        """How many it is."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def room(self) -> int:
+        """How many are kept for it, so that the next begins where any kind of number may."""
+        return math.ceil(self.bytes / ALIGNMENT) * ALIGNMENT
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """One of `size` processes that share the work; alone, it does all of it and asks nobody."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is nobody to share with."""
+        return self.size == 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes files and speaks."""
+        return self.rank == 0
+
+    def shares(self, items: Sequence[Item], cost: Callable[[Item], float]) -> list[list[Item]]:
+        """Whose items are whose, process by process, each in the given order.
+
+        The dearest go first, each to the process that has least to do. All processes come to the same answer.
+        """
+        load = [0.0] * self.size
+        owners = [0] * len(items)
+        for index in sorted(range(len(items)), key=lambda index: -cost(items[index])):
+            owners[index] = min(range(self.size), key=lambda rank: load[rank])
+            load[owners[index]] += cost(items[index])
+        return [[item for item, owner in zip(items, owners, strict=True) if owner == rank] for rank in range(self.size)]
+
+    def stretches(self, items: Sequence[Item], cost: Callable[[Item], float]) -> list[list[Item]]:
+        """The same in stretches of the given order, where it counts what lies side by side."""
+        total = sum(map(cost, items))
+        parts: list[list[Item]] = [[] for _ in range(self.size)]
+        done = 0.0
+        for item in items:
+            parts[min(self.size - 1, int(self.size * (done + cost(item) / 2) / total))].append(item)
+            done += cost(item)
+        return parts
+
+    def exchange(
+        self, mine: Sequence[Tensor], kinds: Sequence[Sequence[Kind]], device: torch.device
+    ) -> list[list[Tensor]]:
+        """What every process has made, process by process, on the device: one message from each to all.
+
+        `kinds` says what every process sends; `mine` are this one's tensors.
+        """
+        import torch.distributed as distributed
+
+        length = max(sum(kind.room for kind in of_one) for of_one in kinds)
+        message = torch.zeros(length, dtype=torch.uint8, device=device)
+        for tensor, (start, stop) in zip(mine, _places(kinds[self.rank]), strict=True):
+            message[start:stop] = tensor.to(device).contiguous().view(-1).view(torch.uint8)
+        answers = [torch.empty_like(message) for _ in range(self.size)]
+        distributed.all_gather(answers, message)
+        return [
+            [answer[a:b].view(kind.dtype).view(kind.shape) for kind, (a, b) in zip(sent, _places(sent), strict=True)]
+            for answer, sent in zip(answers, kinds, strict=True)
+        ]
+
+    def tell_all(self, word: Any) -> list[Any]:
+        """What every process says, process by process; for few and small things."""
+        import torch.distributed as distributed
+
+        words: list[Any] = [None] * self.size
+        distributed.all_gather_object(words, word)
+        return words
+
+
+ALONE = Sharing()
+
+
+def _places(kinds: Sequence[Kind]) -> list[tuple[int, int]]:
+    """From which byte to which each tensor lies in a message."""
+    starts = accumulate((kind.room for kind in kinds), initial=0)
+    return [(start, start + kind.bytes) for kind, start in zip(kinds, starts, strict=False)]
+
+
+@contextmanager
+def shared_by_torchrun(device: str) -> Iterator[tuple[Sharing, str]]:
+    """The processes that `torchrun` has started, and the device of this one; alone where it has not.
+
+    `device` is the kind that the user names: "cuda" becomes this process's own card.
+    Raises SettingsError for kinds of devices between which nothing can be exchanged.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+        yield ALONE, device
+        return
+    import torch.distributed as distributed
+
+    own = torch.device(device)
+    if own.type != "cpu" and own.index is None:
+        own = torch.device(own.type, int(os.environ["LOCAL_RANK"]))
+    if own.type not in COLLECTIVE_BACKENDS:
+        kinds = ", ".join(COLLECTIVE_BACKENDS)
+        raise SettingsError(f"device must be one of {kinds} with several processes, got {device!r}")
+    make_current(own)
+    distributed.init_process_group(COLLECTIVE_BACKENDS[own.type])
+    try:
+        yield Sharing(distributed.get_rank(), distributed.get_world_size()), str(own)
+    finally:
+        distributed.destroy_process_group()
