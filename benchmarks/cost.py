@@ -40,7 +40,7 @@ def main() -> None:
     if options.batches:
         result(batches(options.repeats), options.json)
         return
-    unet = sd15_unet(options.device)
+    unet = sd15_unet(device=options.device)
     with torch.inference_mode():
         times = {side: _median_time(unet, side, options.repeats) for side in SIDES}
     result(fit(times), options.json)

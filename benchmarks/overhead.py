@@ -1,10 +1,8 @@
-"""What tiling costs and saves on an SD 1.5-shaped UNet with random weights, 2048x512 pixels, in one run.
+"""What the engine itself costs on an SD 1.5-shaped UNet with random weights, 2048x512 pixels.
 
 `overhead` is the tiled denoiser's time over that of the UNet calls which it makes, timed inside the same run (runs
-apart differ by more than there is to see); `vs_*` say how many times faster
-InstantAS is than the whole canvas at once (direct) and than MultiDiffusion grids of 50, 75 and 87.5 % overlap;
-`fitted_vs_native_1209x523` how many times faster fitted tiles are than the paper's at an odd size. Each pair is timed
-in turn, A B A B ..., and the median of the pairwise ratios is reported.
+apart differ by more than there is to see), the median of `--repeats` evaluations. How fast whole pictures are beside
+other methods' is said by `benchmarks.whole_pictures`.
 """
 
 from __future__ import annotations
@@ -29,34 +27,20 @@ Run = Callable[[], Any]
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="pairs to time (default 3)")
+    parser.add_argument("--repeats", type=int, default=3, help="evaluations to time (default 3)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    unet = sd15_unet(options.device)
+    unet = sd15_unet(device=options.device)
     with torch.inference_mode():
-        figures = measure(unet, options.repeats)
+        figures = {"overhead": overhead(unet, "2048x512", options.repeats)}
     result(figures, options.json)
 
 
-def measure(unet: Any, repeats: int) -> dict[str, float]:
-    """All ratios. The widest overlap takes long: it is timed once."""
-    wide, odd = "2048x512", "1209x523"
-    ours = tiled(unet, wide)
-    figures = {"overhead": overhead(unet, wide, repeats)}
-    figures["vs_direct"] = ratio("vs_direct", tiled(unet, wide, method="direct"), ours, repeats)
-    for name, overlap, times in (("50", 0.5, repeats), ("75", 0.75, repeats), ("875", 0.875, 1)):
-        other = tiled(unet, wide, method="MultiDiffusion", overlap=overlap)
-        figures[f"vs_overlap_{name}"] = ratio(f"vs_overlap_{name}", other, ours, times)
-    native, fitted = tiled(unet, odd, fit="native"), tiled(unet, odd)
-    figures["fitted_vs_native_1209x523"] = ratio("fitted_vs_native", native, fitted, repeats)
-    return figures
-
-
-def tiled(unet: Any, size: str, **settings: Any) -> Run:
+def tiled(unet: Any, size: str) -> Run:
     """One evaluation of the canvas through the engine; the grid moves on from call to call."""
     canvas = canvas_for(parse_size(size))
     # A long run: its last tenth, with wider tiles, is not reached.
-    method = make_method(Request(canvas, NATIVE, parse_settings({"enabled": True, **settings}), steps=1000))
+    method = make_method(Request(canvas, NATIVE, parse_settings({"enabled": True}), steps=1000))
     x, time_step, tokens = inputs(unet, *canvas)
 
     def model(x: torch.Tensor, sigma: torch.Tensor, **conditioning: torch.Tensor) -> torch.Tensor:
@@ -102,15 +86,6 @@ def overhead(unet: Any, size: str, repeats: int) -> float:
         ratios.append(seconds(run) / timed.spent)
     progress("overhead: " + " ".join(f"{value:.5f}" for value in ratios))
     return statistics.median(ratios)
-
-
-def ratio(name: str, a: Run, b: Run, repeats: int) -> float:
-    """Median over pairs of time(a) / time(b), after one warm-up of the quicker one (b)."""
-    b()
-    pairs = [(seconds(a), seconds(b)) for _ in range(repeats)]
-    value = statistics.median(first / second for first, second in pairs)
-    progress(f"{name}: {value:.3f}  " + " ".join(f"{first:.2f}s/{second:.2f}s" for first, second in pairs))
-    return value
 
 
 def seconds(run: Run) -> float:

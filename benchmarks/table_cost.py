@@ -1,4 +1,4 @@
-"""What one evaluation of a method costs on a UNet of Stable Diffusion 2.0's shape, counted and, on a GPU, timed.
+"""What one evaluation of a method costs on a UNet of Stable Diffusion 2.0's shape, counted, and timed.
 
 Counting follows the UNet op by op with tensors that have shapes but no data, so it needs neither the GPU nor the
 memory: multiply-adds as torch's flop counter knows them, and the bytes of all tensors that live at once.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -18,40 +17,18 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from benchmarks.allocations import AllocationMeter
-from benchmarks.report import progress
 from benchmarks.table_pictures import Easel, Order
 from benchmarks.table_variants import Variant
+from benchmarks.unet import NATIVE, inputs, sd20_unet
 from lib_instantas.denoiser import AUTO_BATCH_PIXELS, TiledDenoiser
 from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import parse_settings
 from lib_instantas.tiling import LATENT_SCALE, Size, TilePlan
 
-NATIVE = 64
-TOKENS, TOKEN_WIDTH = 77, 1024
 GUIDED_ROWS = 2
 """One conditional and one unconditional row."""
 STEPS = 50
 NATIVE_PICTURE = (256, 256)
-
-
-def sd20_unet(device: str) -> Any:
-    """A UNet of Stable Diffusion 2.0's shape with random weights in fp16."""
-    from diffusers import UNet2DConditionModel
-
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float16)
-    try:
-        with torch.device(device):
-            unet: Any = UNet2DConditionModel(
-                sample_size=NATIVE,
-                block_out_channels=(320, 640, 1280, 1280),
-                cross_attention_dim=TOKEN_WIDTH,
-                attention_head_dim=(5, 10, 20, 20),
-                use_linear_projection=True,
-            )
-    finally:
-        torch.set_default_dtype(before)
-    return unet.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
@@ -91,10 +68,9 @@ def _call_cost(tile: Size, rows: int) -> tuple[int, int]:
     mode, unet = _fake_unet()
     meter, flops = AllocationMeter(), FlopCounterMode(display=False, custom_mapping=_attention())
     with mode, torch.no_grad():
-        x = torch.empty(rows, 4, *tile, dtype=torch.float16)
-        tokens = torch.empty(rows, TOKENS, TOKEN_WIDTH, dtype=torch.float16)
+        x, time_step, tokens = inputs(unet, *tile, rows)
         with flops, meter:
-            unet(x, torch.zeros(rows), tokens, return_dict=False)
+            unet(x, time_step, tokens, return_dict=False)
     return flops.get_total_flops() // 2, meter.peak["cpu"]
 
 
@@ -102,7 +78,7 @@ def _call_cost(tile: Size, rows: int) -> tuple[int, int]:
 def _fake_unet() -> tuple[FakeTensorMode, Any]:
     mode = FakeTensorMode()
     with mode:
-        return mode, sd20_unet("cpu")
+        return mode, sd20_unet(dtype=torch.float16)
 
 
 def _attention() -> dict[Any, Any]:
@@ -117,22 +93,9 @@ def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> in
     return int(sdpa_flop_count(query, key, value))
 
 
-def seconds_on_gpu(variants: Mapping[str, Variant], size: Size) -> dict[str, float]:
-    """Seconds of 50 steps with guidance on SD 2.0's shape in fp16; what does not fit is left out."""
-    found, unet = {}, sd20_unet("cuda")
-    for name, variant in variants.items():
-        try:
-            found[name] = STEPS * seconds_per_evaluation(unet, variant, size)
-        except torch.cuda.OutOfMemoryError:
-            progress(f"{name} at {size[1]}x{size[0]} does not fit into the GPU's memory")
-        torch.cuda.empty_cache()
-    return found
-
-
 @torch.inference_mode()
 def seconds_per_evaluation(unet: Any, variant: Variant, size: Size, evaluations: int = 3) -> float:
     """Mean seconds of evaluations with guidance, after the first; on a CPU seconds of computing."""
-    like = next(unet.parameters())
     settings = parse_settings({"enabled": True, **dict(variant.settings)})
     canvas = (size[0] // LATENT_SCALE, size[1] // LATENT_SCALE)
 
@@ -142,15 +105,13 @@ def seconds_per_evaluation(unet: Any, variant: Variant, size: Size, evaluations:
 
     # A long run: its last tenth, with wider tiles, is not reached.
     denoiser = TiledDenoiser(model, make_method(Request(canvas, NATIVE, settings, steps=STEPS)))
-    x = torch.randn(GUIDED_ROWS, 4, *canvas).to(like)
-    tokens = torch.randn(GUIDED_ROWS, TOKENS, int(unet.config.cross_attention_dim)).to(like)
-    time_step = torch.full((GUIDED_ROWS,), 500.0, device=like.device)
+    x, time_step, tokens = inputs(unet, *canvas, GUIDED_ROWS)
     laps = []
     for _ in range(1 + evaluations):
-        laps.append(_clock(like.device))
+        laps.append(_clock(x.device))
         denoiser(x, time_step, encoder_hidden_states=tokens)
         denoiser.next_evaluation()
-    return (_clock(like.device) - laps[1]) / evaluations
+    return (_clock(x.device) - laps[1]) / evaluations
 
 
 def _clock(device: torch.device) -> float:

@@ -11,7 +11,7 @@ import torch
 from benchmarks import table_paper as paper
 from benchmarks.report import progress
 from benchmarks.table_bench import Bench, Section
-from benchmarks.table_cost import STEPS, cost_of, peak_of, seconds_on_gpu, seconds_per_evaluation
+from benchmarks.table_cost import cost_of, peak_of, seconds_per_evaluation
 from benchmarks.table_layout import markdown_table
 from benchmarks.table_pictures import TILE_BATCH
 from benchmarks.table_variants import SIZES, TABLE_1, WIDE, Variant
@@ -25,7 +25,7 @@ TIMED = ("512x1024", "512x2048")
 
 
 def instantas_2(bench: Bench) -> Section:
-    """Time and memory: measured on Small World, timed on SD 1.5's shape, counted for SD 2.0's, timed there on a GPU."""
+    """Time and memory: measured on Small World, timed on SD 1.5's shape, counted for SD 2.0's."""
     pictures, measured = small_world(bench)
     evaluations, counted = stable_diffusion(() if bench.quick else TIMED)
     at_wide = {name: one["seconds"] for name, one in measured["256x1024"].items()}
@@ -34,7 +34,7 @@ def instantas_2(bench: Bench) -> Section:
         f"paper's overlap at 256x1024, decoding included.\n\n{evaluations}\n\nOne evaluation with guidance, the second "
         "of a run. Counted on a UNet of SD 2.0's shape in fp16: tiles, 10^12 multiply-adds, GiB of tensors alive at "
         "once besides the weights and the VAE (the paper's memory holds both). Timed on one of SD 1.5's shape in "
-        f"bfloat16 on this machine: time over direct's. GPU seconds are for {STEPS} steps on SD 2.0's shape in fp16."
+        f"bfloat16 on this machine: time over direct's. `benchmarks.card` times whole runs on a card."
     )
     return Section(
         "instantas-2",
@@ -71,24 +71,20 @@ def stable_diffusion(timed: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     for label, theirs in paper.INSTANTAS_2_SECONDS.items():
         size = _pixels(label)
         costs = {name: cost_of(variant, size) for name, variant in PLANNED.items()}
-        gpu = seconds_on_gpu(PLANNED, size) if torch.cuda.is_available() else {}
         times = _timed(PLANNED, size) if label in timed else {}
-        figures[label] = {
-            name: {**asdict(cost), "gpu_seconds": gpu.get(name), "evaluation_seconds": times.get(name)}
-            for name, cost in costs.items()
-        }
+        figures[label] = {name: {**asdict(cost), "evaluation_seconds": times.get(name)} for name, cost in costs.items()}
         for name, cost in costs.items():
             counted = cost.teraflops / costs["direct"].teraflops
             memory = paper.INSTANTAS_2_GIGABYTES[label].get(name)
             row = [f"{label} {name}", cost.tiles, cost.teraflops, counted, _ratio(times, name), _ratio(theirs, name)]
-            rows.append([*row, cost.gibibytes, theirs.get(name), memory, gpu.get(name)])
+            rows.append([*row, cost.gibibytes, theirs.get(name), memory])
     counts = ["", "tiles", "TMAC", "TMAC to direct", "time to direct", "paper: to direct"]
-    return markdown_table([*counts, "GiB", "paper: s", "paper: GB", "GPU s"], rows), figures
+    return markdown_table([*counts, "GiB", "paper: s", "paper: GB"], rows), figures
 
 
 def _timed(variants: Mapping[str, Variant], size: Size) -> dict[str, float]:
     """Seconds of one evaluation on SD 1.5's shape in bfloat16, on a GPU if there is one."""
-    unet = sd15_unet("cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16)
+    unet = sd15_unet(device="cuda" if torch.cuda.is_available() else "cpu", dtype=torch.bfloat16)
     times = {name: seconds_per_evaluation(unet, variant, size, 1) for name, variant in variants.items()}
     progress(f"SD 1.5's shape at {size[1]}x{size[0]}: {times}")
     return times
