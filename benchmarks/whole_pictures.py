@@ -4,11 +4,13 @@
 
 Every way makes a picture of its own, with guidance, in bfloat16, with all that a run brings: tiles that move, and those
 with context in the last evaluations. The ways take turns step by step, so that whatever else the machine does falls on
-all of them alike. For each size and way:
+all of them alike. A way that computes the same in every step can be timed in one step of `--every`, which then counts
+for the others too. For each size and way:
 
 - `seconds`: of the picture, the clock on the wall; `computing`: of the processors, all threads together (CPU only);
 - `faster`: how many times faster InstantAS's picture is made, with the 95 % interval `low` to `high` over pairs of
-  steps, and `faster_computing` the same by what was computed, which other programs beside disturb less;
+  steps (of stretches of `--every`), and `faster_computing` the same by what was computed, which other programs beside
+  disturb less;
 - `decoding`: the part of `seconds` that the autoencoder took.
 
 1209x523 has InstantAS in the paper's own tiles (native, ring) beside its defaults.
@@ -77,6 +79,11 @@ class WholePicture:
         self.latents = torch.randn(1, 4, *canvas, generator=torch.Generator().manual_seed(1)).to(like)
         self.conditioning = conditioning_of(unet, rows=2)
 
+    def is_steady(self, steps: int) -> bool:
+        """Whether every step computes the same tiles."""
+        plan = self.denoiser.method.plan
+        return all(plan(step) == plan(0) for step in range(1, steps))
+
     def step(self) -> None:
         """The next step of the sampler."""
         number = self.denoiser.evaluation
@@ -108,15 +115,34 @@ def _asked(unet: Any) -> Callable[..., Tensor]:
 
 
 @torch.inference_mode()
-def make_in_turns(pictures: Mapping[str, WholePicture], steps: int) -> dict[str, list[Lap]]:
-    """The laps of each picture, all steps and then decoding, made in turns."""
+def make_in_turns(pictures: Mapping[str, WholePicture], steps: int, every: int = 1) -> dict[str, list[Lap]]:
+    """The laps of each picture, made in turns: one for each stretch of `every` steps, and one for decoding."""
     laps: dict[str, list[Lap]] = {name: [] for name in pictures}
-    for number in range(steps + 1):
-        for name, picture in pictures.items():
-            laps[name].append(lap(picture.step if number < steps else picture.decode, picture.latents.device))
-        walls = "  ".join(f"{name} {values[-1].wall:.1f} s" for name, values in laps.items())
-        progress(f"{number + 1} of {steps + 1}: {walls}")
+    steady = {name for name, picture in pictures.items() if every > 1 and picture.is_steady(steps)}
+    for start in range(0, steps, every):
+        count = min(every, steps - start)
+        made: dict[str, list[Lap]] = {name: [] for name in pictures}
+        for number in range(count):
+            for name, picture in pictures.items():
+                if number == 0 or name not in steady:
+                    made[name].append(lap(picture.step, picture.latents.device))
+        for name, values in made.items():
+            laps[name].append(_of_all(values, count))
+        progress(f"{start + count} of {steps} steps: {_walls(laps)}")
+    for name, picture in pictures.items():
+        laps[name].append(lap(picture.decode, picture.latents.device))
+    progress(f"decoded: {_walls(laps)}")
     return laps
+
+
+def _of_all(laps: Sequence[Lap], count: int) -> Lap:
+    """What `count` laps take, of which these were timed."""
+    share = count / len(laps)
+    return Lap(share * sum(one.wall for one in laps), share * sum(one.computing for one in laps))
+
+
+def _walls(laps: Mapping[str, Sequence[Lap]]) -> str:
+    return "  ".join(f"{name} {values[-1].wall:.1f} s" for name, values in laps.items())
 
 
 def lap(run: Callable[[], Any], device: torch.device) -> Lap:
@@ -166,6 +192,7 @@ def main() -> None:
     parser.add_argument("--size", nargs="+", default=["2048x512"], metavar="WIDTHxHEIGHT")
     parser.add_argument("--only", nargs="+", default=list(WAYS), choices=list(WAYS), metavar="NAME", help="ways")
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--every", type=int, default=1, help="time ways that compute the same in every step so often")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     unet = sd15_unet(device=options.device, dtype=torch.bfloat16)
@@ -177,7 +204,7 @@ def main() -> None:
         pictures = {name: WholePicture(unet, vae, WAYS[name], canvas, options.steps) for name in chosen}
         with torch.inference_mode():
             WholePicture(unet, vae, {}, (64, 64), 1).step()  # what is made once for all, whoever comes first
-        figures[size] = figures_of(make_in_turns(pictures, options.steps))
+        figures[size] = figures_of(make_in_turns(pictures, options.steps, options.every))
     result(figures, options.json)
 
 

@@ -22,6 +22,19 @@ def test_ways_take_turns_and_make_pictures_of_the_size() -> None:
         assert {picture.decode().shape for picture in pictures.values()} == {(1, 3, 8 * side, 24 * side)}
 
 
+def test_steady_ways_are_timed_now_and_then_and_counted_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, decoder = diffusers_unet(), vae()
+    side = int(model.config.sample_size)
+    pictures = {name: WholePicture(model, decoder, WAYS[name], (side, 3 * side), 5) for name in ("direct", OURS)}
+    assert pictures["direct"].is_steady(5)
+    assert not pictures[OURS].is_steady(5)
+    monkeypatch.setattr(whole_pictures, "lap", lambda run, device: (run(), Lap(1, 2))[1])
+    laps = whole_pictures.make_in_turns(pictures, 5, every=2)
+    assert laps["direct"] == laps[OURS] == [Lap(2, 4), Lap(2, 4), Lap(1, 2), Lap(1, 2)]
+    assert pictures["direct"].denoiser.evaluation == 3
+    assert pictures[OURS].denoiser.evaluation == 5
+
+
 def test_the_tiles_of_each_step_are_those_of_a_run_of_that_length() -> None:
     """With context in the last evaluations, as in a picture that somebody makes."""
     model = diffusers_unet()
