@@ -2,12 +2,19 @@ from contextlib import ExitStack, nullcontext
 
 import pytest
 import torch
+from diffusers.models.attention_processor import Attention
 from half_precision import half_precision
 from tiny_unets import CONTEXT_CHANNELS, UNETS, LdmCrossAttention, diffusers_unet, ldm_unet
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from lib_instantas.attention import RegionalAttention, cross_attention_layers
+from lib_instantas.attention import (
+    RegionalAttention,
+    attend,
+    context_width,
+    cross_attention_layers,
+    has_cross_attention,
+)
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import ModelCall, TiledDenoiser
 from lib_instantas.methods import Direct
@@ -201,7 +208,7 @@ def left_and_right(module, transformer, attention, evaluation, right):
         return module(x.flatten(2).transpose(1, 2)).unflatten(1, (8, 8))[:, :, :4]
 
 
-@pytest.mark.parametrize("evaluation", [0, 1, 2])
+@pytest.mark.parametrize("evaluation", [0, 1, 2, 3])
 def test_regions_that_are_bound_do_not_see_each_other_in_the_first_evaluations(evaluation):
     unet = ldm_unet()
     transformer = unet.attention[0]
@@ -541,3 +548,164 @@ def test_a_mask_of_the_hosts_own_is_refused():
         unet(torch.randn(1, 4, 8, 8), context=laid)
         with pytest.raises(ValueError, match="cannot be combined with a mask"):
             module(torch.randn(1, 64, 8), context=laid, mask=torch.ones(1, 11))
+
+
+@KINDS
+def test_a_model_says_whether_it_reads_prompts_and_of_what_width(kind):
+    unet = UNETS[kind][0]()
+    assert has_cross_attention(unet)
+    assert context_width(unet) == CONTEXT_CHANNELS
+
+
+def test_a_model_without_prompts_says_so():
+    plain = nn.Sequential(nn.Linear(2, 2))
+    assert not has_cross_attention(plain)
+    assert context_width(plain) is None
+    assert context_width(None) is None
+
+
+@pytest.mark.parametrize("flag", ["disable_self_attn", "only_cross_attention"])
+def test_a_block_that_reads_the_prompt_twice_has_two_layers_and_no_self_attention(flag):
+    unet = ldm_unet()
+    block = unet.attention[1].transformer_blocks[0]
+    setattr(block, flag, True)
+    both = [block.attn1, block.attn2]
+    assert [layer.module for layer in cross_attention_layers(unet) if layer.module in both] == both
+    bound_layers = RegionalAttention([unet], RegionSetup((LEFT,)), binding=1).within
+    assert [layer.module for layer in bound_layers] == [
+        unet.attention[i].transformer_blocks[0].attn1 for i in (0, 2, 3)
+    ]
+    assert RegionalAttention([unet], RegionSetup((LEFT,))).within == ()
+
+
+@pytest.mark.parametrize("something", [None, nn.Identity()])
+def test_only_what_has_the_parts_of_attention_is_bound(something):
+    unet = ldm_unet()
+    unet.attention[0].transformer_blocks[0].attn1 = something
+    assert len(RegionalAttention([unet], RegionSetup((LEFT,)), binding=1).within) == 3
+
+
+def test_feathers_go_around_only_where_the_canvas_is_closed():
+    setup = RegionSetup((Region(Rectangle(0.5, 0.5, 0.5, 0.5), feather=0.5),))
+    for closed in ((False, False), (True, False), (False, True)):
+        shares = RegionalAttention([ldm_unet()], setup, closed=closed).shares((8, 8))
+        assert torch.equal(shares, setup.shares((8, 8), closed))
+    assert torch.equal(RegionalAttention([ldm_unet()], setup).shares((8, 8)), setup.shares((8, 8)))
+
+
+@pytest.mark.parametrize("second", [(4, 8), (8, 4), (16, 8), (8, 16)])
+def test_only_the_first_canvas_is_bound(second):
+    """A second pass begins with a picture, and its layout with it."""
+    unet = ldm_unet()
+    (laid,), layout = lay_out([prompt(5), prompt(7, seed=2)])
+    free, held = attention_for(unet, RegionSetup((LEFT,)), layout), bound(unet, RegionSetup((LEFT,)), layout, 9)
+
+    def same(size):
+        x, call = torch.randn(1, 4, *size), ModelCall(whole(*size), whole(*size).tiles, 1)
+        answers = []
+        for attention in (free, held):
+            with attention(call):
+                answers.append(unet(x, context=laid))
+        return torch.equal(*answers)
+
+    assert [same((8, 8)), same(second), same((8, 8))] == [False, True, False]
+
+
+def takes_the_context(unet, module):
+    unet.attention[0].transformer_blocks[0].norm1.register_forward_hook(
+        lambda *_: module(torch.zeros(1, 64, 8), prompt(3))
+    )
+
+
+def replaces_the_layer(unet, module):
+    module.forward = recorded_without_context(module.forward)
+
+
+def recorded_without_context(forward):
+    return lambda x, context=None, **kwargs: forward(x, context=context, **kwargs)
+
+
+def adds_tokens(unet, module):
+    module.register_forward_pre_hook(lambda _, args: (torch.cat([args[0], args[0][:, :1]], 1), *args[1:]))
+
+
+def drops_tokens(unet, module):
+    module.register_forward_pre_hook(lambda _, args: (args[0][:, 1:], *args[1:]))
+
+
+@pytest.mark.parametrize("change", [takes_the_context, replaces_the_layer, adds_tokens, drops_tokens])
+def test_what_changes_self_attention_cannot_be_combined_with_binding(change):
+    unet = ldm_unet()
+    change(unet, unet.attention[0].transformer_blocks[0].attn1)
+    (laid,), layout = lay_out([prompt(5), prompt(7, seed=2)])
+    call = ModelCall(whole(8, 8), whole(8, 8).tiles, 1)
+    with (
+        bound(unet, RegionSetup((LEFT,)), layout, 1)(call),
+        pytest.raises(ValueError, match="region_binding must be 0"),
+    ):
+        unet(torch.randn(1, 4, 8, 8), context=laid)
+
+
+class Squaring(Adapter):
+    """An extension whose addition depends on what the prompt answered, so that it cannot be told by subtraction.
+
+    It attends to its image first, with queries of its own, or with a mask.
+    """
+
+    def __init__(self, module, image_tokens, masked):
+        super().__init__(module, pytorchs_own)
+        self.image, self.masked = prompt(image_tokens, seed=7), masked
+
+    def added(self, q):
+        k, v = (to(self.image).unflatten(-1, (self.module.heads, -1)).transpose(1, 2) for to in self.keys_and_values())
+        mask = torch.zeros(q.shape[-2], k.shape[-2]) if self.masked else None
+        return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+    def forward(self, x, context=None, **_):
+        m = self.module
+        q, k, v = (
+            t.unflatten(-1, (m.heads, -1)).transpose(1, 2) for t in (m.to_q(x), m.to_k(context), m.to_v(context))
+        )
+        added, answer = self.added(q), self.attention(q, k, v)
+        return m.to_out((answer**2 + added + self.added(q)).transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize(("image_tokens", "masked"), [(4, False), (20, False), (12, True)])
+def test_in_a_layer_that_asks_pytorchs_attention_the_prompts_are_told_apart_within_it(image_tokens, masked):
+    """12 is as many tokens as the prompts have together: there the mask shows that they are others."""
+    prompts = [prompt(5, seed=1), prompt(7, seed=2)]
+    unet, x = ldm_unet(), torch.randn(1, 4, 8, 8)
+    for layer in cross_attention_layers(unet):
+        layer.module.forward = Squaring(layer.module, image_tokens, masked).forward
+    result = regional("ldm", unet, RegionSetup((LEFT,)), x, prompts)
+    for layer in cross_attention_layers(unet):
+        layer.module.forward = loop_over_halves(layer.module.forward, prompts)
+    assert torch.allclose(result, unet(x, context=prompts[0]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bias": True, "out_bias": False},
+        {"qk_norm": "layer_norm"},
+        {"residual_connection": True, "rescale_output_factor": 2.0},
+        {"upcast_attention": True},
+    ],
+    ids=str,
+)
+def test_a_layer_asked_about_one_prompt_answers_as_by_itself(options):
+    torch.manual_seed(0)
+    layer = Attention(query_dim=8, cross_attention_dim=CONTEXT_CHANNELS, heads=2, dim_head=4, **options).eval()
+    x, context = torch.randn(2, 9, 8), prompt(5, rows=2)
+    expected = layer(x, encoder_hidden_states=context)
+    assert torch.allclose(attend(layer, x, (context, context)), expected, atol=1e-6)
+    assert torch.allclose(attend(layer, x, (context, context), upcast=True), expected, atol=1e-6)
+
+
+def test_keys_and_values_are_told_apart():
+    layer = LdmCrossAttention(8, CONTEXT_CHANNELS)
+    x, keys, values = torch.randn(1, 9, 8), prompt(5, seed=1), prompt(5, seed=2)
+    q, k, v = (t.unflatten(-1, (2, 4)).transpose(1, 2) for t in (layer.to_q(x), layer.to_k(keys), layer.to_v(values)))
+    expected = layer.to_out(of_another_library(q, k, v).transpose(1, 2).flatten(2))
+    assert torch.allclose(attend(layer, x, (keys, values)), expected, atol=1e-6)

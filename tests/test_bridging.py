@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_instantas.bridging import cyclic, golden, moves_until, period, uniform_random
+from lib_instantas.bridging import BridgedGrid, cyclic, golden, halfway, moves_until, period, uniform_random
 from lib_instantas.edges import elastic
 from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import EDGES, parse_settings
-from lib_instantas.tiling import TilePlan, native_axis
+from lib_instantas.tiling import Axis, TilePlan, native_axis
 
 
 def grid(canvas: tuple[int, int] = (64, 256), seed: int = 0, **settings: object):
@@ -222,3 +222,43 @@ def test_each_axis_can_have_its_own_edges() -> None:
     plan = grid((200, 300), edges="elastic/ring", movement="together").plan(1)
     assert plan.shift[0] == 0
     assert plan.shift[1] != 0
+
+
+def test_golden_places_are_multiples_of_the_golden_ratio() -> None:
+    ratio = 0.618033988749895
+    assert [golden(moves, 0) for moves in range(4)] == pytest.approx([0, ratio, 2 * ratio - 1, 3 * ratio - 1])
+
+
+@pytest.mark.parametrize("movement", ["alternate", "together"])
+def test_moves_are_counted_per_axis(movement: str) -> None:
+    expected = {"alternate": [(0, 0), (0, 1), (1, 1), (1, 2)], "together": [(0, 0), (1, 1), (2, 2), (3, 3)]}[movement]
+    assert [moves_until(moves, movement) for moves in range(4)] == expected
+
+
+def test_the_first_random_place_is_the_origin() -> None:
+    assert [uniform_random(seed, 0, axis) for seed in range(3) for axis in (0, 1)] == [0.0] * 6
+    assert all(0 < uniform_random(seed, 1, axis) < 1 for seed in range(3) for axis in (0, 1))
+
+
+@pytest.mark.parametrize("axes", [(True, False), (False, True), (True, True)])
+def test_a_grid_that_stands_still_halfway_does_so_on_the_axes_it_is_told(axes: tuple[bool, bool]) -> None:
+    position = halfway(axes)
+    assert [position(moves, axis) for axis in (0, 1) for moves in (0, 3)] == [0.5 * axes[0]] * 2 + [0.5 * axes[1]] * 2
+
+
+def test_a_grid_told_nothing_more_takes_turns_without_context_wrap_or_hold() -> None:
+    axes = (Axis((0, 64, 128), 64), Axis((0, 64, 128), 64))
+    bare = BridgedGrid(axes, lambda moves, axis: moves / 8, ("ring", "ring"))
+    assert [bare.offset(evaluation) for evaluation in range(4)] == [(0, 0), (0, 8), (8, 8), (8, 16)]
+    assert {tile.size for tile in bare.plan(0).tiles} == {(64, 64)}
+    single = BridgedGrid((Axis((0, 64), 64), axes[1]), bare.position, ("ring", "ring"))
+    assert [single.offset(evaluation) for evaluation in range(3)] == [(0, 0), (0, 8), (0, 16)]
+    assert single.plan(1).closed == (False, True)
+
+
+def test_a_closed_axis_of_one_tile_moves_and_takes_its_turn() -> None:
+    axes = (Axis((0, 64), 64), Axis((0, 64, 128), 64))
+    closed = BridgedGrid(axes, lambda moves, axis: moves / 8, ("ring", "ring"), wraps=(True, False))
+    assert [closed.offset(evaluation) for evaluation in range(4)] == [(0, 0), (0, 8), (8, 8), (8, 16)]
+    assert closed.plan(2).closed == (True, True)
+    assert closed.canvas == (64, 128)

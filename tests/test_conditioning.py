@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_instantas.conditioning import SlotLayout, is_padding, lay_out
+from lib_instantas.conditioning import PADDING, SlotLayout, is_padding, lay_out
 
 LENGTHS = st.lists(st.integers(1, 6), min_size=1, max_size=4)
 
@@ -55,3 +55,30 @@ def test_a_mark_taken_from_the_front_shortens_the_first_slot():
 def test_a_conditioning_that_was_not_laid_out_so_is_refused(tokens):
     with pytest.raises(ValueError, match=f"got {tokens} tokens where 155 were laid out"):
         SlotLayout((78, 77), (False, False)).fitted_to(tokens)
+
+
+@pytest.mark.parametrize(("lengths", "tokens"), [((5, 77), 76), ((5, 77), 77), ((5, 77), 83), ((78, 5), 4)])
+def test_no_more_is_taken_from_the_front_than_the_first_slot_holds(lengths, tokens):
+    with pytest.raises(ValueError, match=f"got {tokens} tokens where {sum(lengths)} were laid out"):
+        SlotLayout(lengths, (False, False)).fitted_to(tokens)
+    assert SlotLayout((78, 5), (False, False)).fitted_to(73).lengths == (68, 5)
+
+
+def test_padding_is_the_least_that_every_precision_holds_without_loss():
+    """fp16 has the narrowest range of those that models run in; smaller numbers are flushed to 0 by some devices."""
+    assert torch.finfo(torch.float16).smallest_normal == PADDING
+
+
+@pytest.mark.parametrize("channel", range(8))
+def test_a_token_is_padding_only_if_all_its_first_channels_say_so(channel):
+    token = torch.full((1, 1, 16), PADDING)
+    assert is_padding(token).all()
+    token[..., channel] = 0.5
+    assert not is_padding(token).any()
+
+
+def test_a_layout_cannot_be_changed():
+    layout = SlotLayout((78, 77), (False, True))
+    with pytest.raises(AttributeError, match="cannot assign"):
+        layout.lengths = (77, 77)
+    assert (layout.tokens, layout.slots) == (155, (slice(0, 78), slice(78, 155)))

@@ -12,7 +12,23 @@ from hypothesis import strategies as st
 from lib_instantas.fusion import assemble, canvas_scale, cut, reflect
 from lib_instantas.methods import NAMES, Request, make_method
 from lib_instantas.settings import EDGE_PAIRS, EDGES, Settings, parse_settings
-from lib_instantas.tiling import CostModel, TilePlan, fitted_axes, minimum_cover, native_axis, segments
+from lib_instantas.tiling import (
+    Axis,
+    CostModel,
+    Segment,
+    Size,
+    Span,
+    Tile,
+    TilePlan,
+    fitted_axes,
+    fitted_axis_candidates,
+    fixed_axis,
+    minimum_cover,
+    native_axis,
+    segments,
+    windowed,
+    with_context,
+)
 
 FITS = ("uniform", "fitted", "native", "fixed")
 canvases = st.tuples(st.integers(8, 300), st.integers(8, 300))
@@ -144,3 +160,107 @@ def test_the_predicted_cost_grows_with_the_tile(height: int, width: int) -> None
     cost = CostModel(64)
     assert cost((64, 64)) == pytest.approx(1)
     assert cost((height, width)) < cost((height + 1, width))
+
+
+def test_the_predicted_cost_has_a_linear_and_a_quadratic_part() -> None:
+    assert CostModel(64, quadratic=0.1)((128, 64)) == pytest.approx(0.9 * 2 + 0.1 * 4)
+    assert CostModel(64)((128, 128)) == pytest.approx(0.956 * 4 + 0.044 * 16)
+
+
+@pytest.mark.parametrize(
+    ("keep", "length", "smallest", "closed", "window"),
+    [
+        ((10, 20), 100, 24, False, (3, 27)),
+        ((0, 10), 100, 24, False, (0, 24)),
+        ((90, 100), 100, 24, False, (76, 100)),
+        ((0, 10), 100, 24, True, (-7, 17)),
+        ((90, 100), 100, 24, True, (83, 107)),
+        ((0, 30), 100, 8, False, (0, 32)),
+        ((0, 10), 10, 64, False, (0, 16)),
+        ((0, 10), 10, 64, True, (-27, 37)),
+    ],
+)
+def test_a_window_grows_evenly_and_at_an_open_border_inwards(
+    keep: tuple[int, int], length: int, smallest: int, closed: bool, window: tuple[int, int]
+) -> None:
+    assert windowed(Span(*keep), length, smallest, closed) == Segment(Span(*keep), Span(*window))
+
+
+@pytest.mark.parametrize(("context", "window"), [(0, (7, 23)), (3, (7, 23)), (4, (3, 27)), (8, (-1, 31))])
+def test_context_is_seen_on_both_sides_and_makes_no_window_smaller(context: int, window: tuple[int, int]) -> None:
+    segment = Segment(Span(10, 20), Span(7, 23))
+    assert with_context(segment, 100, context, closed=True).window == Span(*window)
+    at_least_on_the_canvas = Span(max(0, window[0]), window[1] - min(0, window[0]))
+    assert with_context(segment, 100, context, closed=False).window == at_least_on_the_canvas
+
+
+@pytest.mark.parametrize(
+    ("length", "side", "count"), [(64, 64, 1), (65, 64, 2), (112, 64, 2), (113, 64, 3), (48, 16, 4), (49, 16, 5)]
+)
+def test_fixed_tiles_leave_room_for_what_they_see_around_them(length: int, side: int, count: int) -> None:
+    axis = fixed_axis(length, side)
+    assert (axis.count, axis.side, axis.length) == (count, side, length)
+
+
+def test_a_fixed_tile_of_a_short_axis_is_no_longer_than_the_model_needs() -> None:
+    assert fixed_axis(13, 64) == Axis((0, 13), 16, "fixed")
+
+
+@pytest.mark.parametrize(
+    ("length", "found"),
+    [
+        (80, [(1, 80)]),
+        (75, [(1, 80)]),
+        (81, [(2, 48)]),
+        (160, [(2, 80), (3, 56)]),
+        (161, [(3, 56)]),
+        (256, [(4, 64), (5, 56)]),
+        (288, [(4, 72), (5, 64), (6, 48)]),
+    ],
+)
+def test_fitted_tiles_are_tried_at_every_number_their_range_allows(length: int, found: list[tuple[int, int]]) -> None:
+    assert [(axis.count, axis.side) for axis in fitted_axis_candidates(length, 64)] == found
+
+
+def test_of_grids_that_cost_nearly_the_same_the_one_with_fewest_tiles_is_taken() -> None:
+    def counts(canvas: Size, quadratic: float) -> tuple[int, ...]:
+        return tuple(axis.count for axis in fitted_axes(canvas, 64, CostModel(64, quadratic)))
+
+    assert counts((64, 288), quadratic=0.0) == (1, 4), "equal work: the fewest"
+    assert counts((64, 288), quadratic=0.1) == (1, 6), "10 % in attention: smaller tiles are cheaper by more than a tie"
+
+
+def test_pitch_is_a_native_tile_or_an_equal_share() -> None:
+    assert native_axis(152, 64).pitch == 64
+    assert native_axis(50, 64).pitch == 50
+    assert Axis((0, 50, 100, 150), 64).pitch == 50
+
+
+def whole(height: int, width: int) -> Tile:
+    return Tile(Segment(Span(0, height), Span(0, height)), Segment(Span(0, width), Span(0, width)))
+
+
+@pytest.mark.parametrize(
+    ("tiles", "closed", "answer"),
+    [
+        ((whole(16, 24),), (False, False), True),
+        ((whole(16, 24),), (False, True), False),
+        ((whole(16, 24),), (True, False), False),
+        ((whole(8, 32),), (False, False), False),
+        ((whole(24, 8),), (False, False), False),
+        ((whole(16, 24), whole(16, 24)), (False, False), False),
+        ((), (False, False), False),
+    ],
+)
+def test_only_one_tile_of_the_open_canvas_is_the_whole_canvas(
+    tiles: tuple[Tile, ...], closed: tuple[bool, bool], answer: bool
+) -> None:
+    assert TilePlan((16, 24), tiles, closed=closed).is_whole_canvas is answer
+
+
+@pytest.mark.parametrize("value", [Span(0, 8), whole(8, 8), whole(8, 8).y, TilePlan((8, 8), ()), Axis((0, 8), 8)])
+def test_what_evaluations_share_cannot_be_changed(value: object) -> None:
+    """Plans are kept and handed out again: a tile that somebody moves would be moved for all."""
+    with pytest.raises(AttributeError, match="cannot assign"):
+        setattr(value, next(iter(vars(value))), None)
+    assert hash(value) == hash(value)
