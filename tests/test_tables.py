@@ -51,8 +51,9 @@ def studio(model: Path) -> Studio:
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_every_row_stands_for_settings_that_its_method_reads(name: str) -> None:
     given = dict(ROWS[name].settings)
-    assert make_method(Request((32, 128), 32, parse_settings(given))).plan(0).uncovered == 0
-    assert given.keys() - METHODS[given["method"]].settings <= {"method", "style_alignment", "style_reference"}
+    settings = parse_settings(given)
+    assert make_method(Request((32, 128), 32, settings)).plan(0).uncovered == 0
+    assert given.keys() - METHODS[settings.method].settings <= {"method", "style_alignment", "style_reference"}
 
 
 @pytest.mark.parametrize("name", sorted(DISTINCT))
