@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,14 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from lib_instantas.attention_layers import cross_attention_layers, self_attention_layers
 from lib_instantas.conditioning import SlotLayout
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.device import no_autocast
 from lib_instantas.region_masks import Attention, CallMasks, CanvasShares, KeptMasks, Slots, attend_within_region
 from lib_instantas.regions import RegionSetup
 from lib_instantas.tiling import Size
-
-ATTENTION_PARTS = ("to_q", "to_k", "to_v", "to_out", "heads")
 
 PrepareContext = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
 """What keys and what values are made of, for a layer and its context; hosts that alter them put their own here."""
@@ -36,63 +34,6 @@ PrepareContext = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
 def unaltered_context(layer: nn.Module, context: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values both from the context as it is."""
     return context, context
-
-
-@dataclass(frozen=True)
-class CrossAttentionLayer:
-    """An attention module and the transformer it belongs to, whose input tells height and width of the queries."""
-
-    module: nn.Module
-    transformer: nn.Module
-
-
-def cross_attention_layers(model: nn.Module) -> tuple[CrossAttentionLayer, ...]:
-    """The cross-attention of a UNet of ldm, sgm or diffusers, recognised by its parts.
-
-    Raises ValueError if there is none: such a model reads its prompts in another way.
-    """
-    layers = tuple(_found_layers(model))
-    if not layers:
-        raise ValueError("InstantAS: regions need a UNet with cross-attention; this model has none")
-    return layers
-
-
-def has_cross_attention(model: nn.Module) -> bool:
-    """Whether a model reads prompts in layers that regions can act on."""
-    return any(True for _ in _found_layers(model))
-
-
-def context_width(model: nn.Module | None) -> int | None:
-    """Channels of the prompt that a model reads; None where it has no cross-attention."""
-    first = None if model is None else next(_found_layers(model), None)
-    return None if first is None else int(first.module.to_k.in_features)  # type: ignore[union-attr,arg-type]
-
-
-def _found_layers(model: nn.Module) -> Iterator[CrossAttentionLayer]:
-    for transformer in model.modules():
-        for block in getattr(transformer, "transformer_blocks", ()):
-            for module in _cross_attention_of_block(block):
-                yield CrossAttentionLayer(module, transformer)
-
-
-def _self_attention_layers(model: nn.Module) -> Iterator[CrossAttentionLayer]:
-    for transformer in model.modules():
-        for block in getattr(transformer, "transformer_blocks", ()):
-            module, of_prompts = getattr(block, "attn1", None), {id(one) for one in _cross_attention_of_block(block)}
-            if module is not None and id(module) not in of_prompts and _is_attention(module):
-                yield CrossAttentionLayer(module, transformer)
-
-
-def _is_attention(module: nn.Module) -> bool:
-    return all(hasattr(module, part) for part in ATTENTION_PARTS)
-
-
-def _cross_attention_of_block(block: Any) -> Iterator[nn.Module]:
-    both = getattr(block, "disable_self_attn", False) or getattr(block, "only_cross_attention", False)
-    for name in ("attn1", "attn2") if both else ("attn2",):
-        module = getattr(block, name, None)
-        if module is not None and _is_attention(module):
-            yield module
 
 
 class RegionalAttention:
@@ -115,7 +56,7 @@ class RegionalAttention:
         binding: int = 0,
     ) -> None:
         self.layers = tuple(layer for model in models for layer in cross_attention_layers(model))
-        self.within = tuple(layer for model in models for layer in _self_attention_layers(model)) if binding else ()
+        self.within = tuple(layer for model in models for layer in self_attention_layers(model)) if binding else ()
         self.setup = setup
         self.upcast = upcast
         self.prepare_context = prepare_context

@@ -8,13 +8,8 @@ from tiny_unets import CONTEXT_CHANNELS, UNETS, LdmCrossAttention, diffusers_une
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from lib_instantas.attention import (
-    RegionalAttention,
-    attend,
-    context_width,
-    cross_attention_layers,
-    has_cross_attention,
-)
+from lib_instantas.attention import RegionalAttention, attend
+from lib_instantas.attention_layers import context_width, cross_attention_layers, has_cross_attention
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import ModelCall, TiledDenoiser
 from lib_instantas.methods import Direct

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lib_instantas.agreement import Offer, check, without_effect
-from lib_instantas.attention import has_cross_attention
+from lib_instantas.attention_layers import has_cross_attention
 from lib_instantas.capabilities import ALL, Capability
 from lib_instantas.denoiser import Around
 from lib_instantas.hosts.diffusers_lora import Lora, read_lora

@@ -74,7 +74,7 @@ def main(webui: Path) -> None:
     sys.argv = [sys.argv[0], "--always-cpu"]  # the host looks for a device while it is imported
     with torch.inference_mode():
         model = tiny_flux()
-        from lib_instantas.attention import has_cross_attention
+        from lib_instantas.attention_layers import has_cross_attention
         from lib_instantas.hosts.a1111.native import is_unet, native_side
 
         whole = SimpleNamespace(forge_objects=SimpleNamespace(unet=SimpleNamespace(model=model)))

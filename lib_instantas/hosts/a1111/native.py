@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lib_instantas.attention import context_width
+from lib_instantas.attention_layers import context_width
 from lib_instantas.hosts.weight_shapes import Shape, weight_shapes
 
 SD1, SD2_V, SDXL = 64, 96, 128

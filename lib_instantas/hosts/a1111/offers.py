@@ -5,7 +5,7 @@ from __future__ import annotations
 from modules import scripts, shared
 
 from lib_instantas.agreement import Offer
-from lib_instantas.attention import has_cross_attention
+from lib_instantas.attention_layers import has_cross_attention
 from lib_instantas.capabilities import Capability
 from lib_instantas.hosts.a1111.native import is_unet
 from lib_instantas.hosts.a1111.samplers import family

@@ -14,7 +14,8 @@ import torch
 from modules import devices, extra_networks, prompt_parser, sd_samplers, shared
 from torch import Tensor, nn
 
-from lib_instantas.attention import RegionalAttention, has_cross_attention, unaltered_context
+from lib_instantas.attention import RegionalAttention, unaltered_context
+from lib_instantas.attention_layers import has_cross_attention
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.hosts.a1111.parts import Part, SamplingPass
