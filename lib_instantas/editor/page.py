@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lib_instantas.settings import kind, names, option
+from lib_instantas.settings import is_free_text, names, option
 
 ROOT = "instantas_editor_root"
 """Element id of the editor's place in the page."""
@@ -57,11 +57,7 @@ class PageConfig:
 
 
 def _grid_settings() -> list[str]:
-    return [name for name in names() if name not in NOT_OF_THE_GRID and not _is_free_text(name)]
-
-
-def _is_free_text(name: str) -> bool:
-    return kind(option(name)) is str and "choices" not in option(name).field_info.extra
+    return [name for name in names() if name not in NOT_OF_THE_GRID and not is_free_text(name)]
 
 
 def _choices() -> dict[str, list[str]]:

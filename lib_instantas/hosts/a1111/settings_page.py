@@ -11,7 +11,7 @@ from modules import shared
 from lib_instantas.agreement import choices_of
 from lib_instantas.hosts.a1111.offers import offer_of_host
 from lib_instantas.hosts.a1111.presets import with_preset
-from lib_instantas.settings import Settings, SettingsError, kind, names, option, parse_settings
+from lib_instantas.settings import Settings, SettingsError, is_free_text, kind, names, option, parse_settings
 
 SECTION = ("instantas", "InstantAS")
 
@@ -46,11 +46,6 @@ def add_options() -> None:
 
 def _with_default() -> list[str]:
     return [name for name in names() if name not in PER_PICTURE and not is_free_text(name)]
-
-
-def is_free_text(name: str) -> bool:
-    """Whether a setting is a text of any content, such as a description of regions."""
-    return kind(option(name)) is str and "choices" not in option(name).field_info.extra
 
 
 def choices_here(name: str) -> list[str]:
