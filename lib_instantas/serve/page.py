@@ -14,6 +14,7 @@ import gradio as gr
 
 from lib_instantas import __version__
 from lib_instantas.cli.pictures import png_texts
+from lib_instantas.components import component_of
 from lib_instantas.editor.page import HIDDEN, PageConfig, Target
 from lib_instantas.editor.service import EditorService
 from lib_instantas.editor.tab import build_tab
@@ -21,7 +22,7 @@ from lib_instantas.hosts.enlarging import UPSCALERS
 from lib_instantas.hosts.standalone import SAMPLERS, Job, Result
 from lib_instantas.presets import PRESET_NAMES, PRESETS
 from lib_instantas.serve.generation import Progress, Stopped, Studio
-from lib_instantas.settings import SettingsError, kind, names, option, parse_settings
+from lib_instantas.settings import SettingsError, names, option, parse_settings
 
 logger = logging.getLogger(__name__)
 
@@ -181,19 +182,9 @@ class Page:
 
 
 def _component(name: str, value: Any) -> Any:
-    field = option(name)
-    info, extra = field.field_info, field.field_info.extra
-    shared = {"label": extra["label"], "info": extra["help"], "value": value, "elem_id": f"{PREFIX}_{name}"}
-    choices = UPSCALERS if name == "compose_upscaler" else extra.get("choices")
-    if choices:
-        return gr.Dropdown(choices=list(choices), **shared)
-    if kind(field) is bool:
-        return gr.Checkbox(**shared)
-    if kind(field) is str:
-        return gr.Textbox(**shared)
-    if name in CARRIED:
-        return gr.Number(precision=0, **shared)
-    return gr.Slider(info.ge, info.le, step=extra["step"], **shared)
+    extra = option(name).field_info.extra
+    component, limits = component_of(name, UPSCALERS if name == "compose_upscaler" else None)
+    return component(**limits, label=extra["label"], info=extra["help"], value=value, elem_id=f"{PREFIX}_{name}")
 
 
 def _resolved(seed: float | None) -> int:

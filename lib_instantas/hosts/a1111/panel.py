@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from lib_instantas.agreement import METHODS_READ
+from lib_instantas.components import component_of
 from lib_instantas.editor.page import HIDDEN
 from lib_instantas.hosts.a1111.composing import upscalers
 from lib_instantas.hosts.a1111.live_line import FOLLOWED, line_for
@@ -20,7 +21,7 @@ from lib_instantas.hosts.a1111.upscaling import picture_upscalers
 from lib_instantas.infotext import KEY, from_text
 from lib_instantas.methods import METHODS
 from lib_instantas.methods.options import Fit, TileSide
-from lib_instantas.settings import kind, names, option
+from lib_instantas.settings import names, option
 from lib_instantas.texts import NOTES, TITLES, WORDS
 
 try:
@@ -187,22 +188,11 @@ class Panel:
                         self._by_name[name] = self._component(name, interactive)
 
     def _component(self, name: str, interactive: bool) -> Any:
-        field = option(name)
-        info, extra = field.field_info, field.field_info.extra
+        extra = option(name).field_info.extra
         shared = {"label": extra["label"], "tooltip": extra["help"], "value": self._defaults[name]}
         shared |= {"elem_id": self._elem_id(name), "interactive": interactive}
         if name == REGIONS:
-            return gr.Textbox(elem_classes=[HIDDEN], **shared)
-        if name == "compose_upscaler":
-            return gr.Dropdown(choices=upscalers(), **shared)
-        if name == "upscaler":
-            return gr.Dropdown(choices=picture_upscalers(), **shared)
-        if "choices" in extra:
-            return gr.Dropdown(choices=choices_here(name), **shared)
-        if kind(field) is bool:
-            return gr.Checkbox(**shared)
-        if kind(field) is str:
-            return gr.Textbox(**shared)
-        if name in ("width", "height"):
-            return gr.Number(precision=0, **shared)
-        return gr.Slider(info.ge, info.le, step=extra["step"], **shared)
+            shared["elem_classes"] = [HIDDEN]
+        of_host = {"compose_upscaler": upscalers, "upscaler": picture_upscalers}
+        component, limits = component_of(name, of_host[name]() if name in of_host else choices_here(name))
+        return component(**limits, **shared)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gradio as gr
 from modules import shared
 
 from lib_instantas.agreement import choices_of
+from lib_instantas.components import component_of
 from lib_instantas.hosts.a1111.offers import offer_of_host
 from lib_instantas.hosts.a1111.presets import with_preset
-from lib_instantas.settings import Settings, SettingsError, is_free_text, kind, names, option, parse_settings
+from lib_instantas.settings import Settings, SettingsError, is_free_text, names, option, parse_settings
 
 SECTION = ("instantas", "InstantAS")
 
@@ -40,7 +40,9 @@ def default_settings() -> Settings:
 def add_options() -> None:
     """Put a default for each setting onto the host's settings page."""
     for name in _with_default():
-        info = shared.OptionInfo(option(name).default, _label(name), *_component(name), section=SECTION)
+        info = shared.OptionInfo(
+            option(name).default, _label(name), *component_of(name, choices_here(name)), section=SECTION
+        )
         shared.opts.add_option(option_name(name), info.info(_help(name)).needs_reload_ui())
 
 
@@ -48,9 +50,9 @@ def _with_default() -> list[str]:
     return [name for name in names() if name not in PER_PICTURE and not is_free_text(name)]
 
 
-def choices_here(name: str) -> list[str]:
-    """What a setting can be on this host: methods that it cannot run are not offered."""
-    return choices_of(name, offer_of_host())
+def choices_here(name: str) -> list[str] | None:
+    """What a setting can be on this host: methods that it cannot run are not offered. None where anything goes."""
+    return choices_of(name, offer_of_host()) if "choices" in option(name).field_info.extra else None
 
 
 def _label(name: str) -> str:
@@ -59,16 +61,6 @@ def _label(name: str) -> str:
 
 def _help(name: str) -> str:
     return str(option(name).field_info.extra["help"])
-
-
-def _component(name: str) -> tuple[Any, dict[str, Any]]:
-    field = option(name)
-    info, extra = field.field_info, field.field_info.extra
-    if "choices" in extra:
-        return gr.Dropdown, {"choices": choices_here(name)}
-    if kind(field) is bool:
-        return gr.Checkbox, {}
-    return gr.Slider, {"minimum": info.ge, "maximum": info.le, "step": extra["step"]}
 
 
 def parse_arguments(arguments: Sequence[Any]) -> Settings:
