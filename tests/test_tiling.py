@@ -258,6 +258,13 @@ def test_only_one_tile_of_the_open_canvas_is_the_whole_canvas(
     assert TilePlan((16, 24), tiles, closed=closed).is_whole_canvas is answer
 
 
+def test_the_share_that_no_tile_covers_is_counted_in_pixels() -> None:
+    left = (whole(8, 9),)
+    assert TilePlan((8, 24), left).uncovered == pytest.approx(15 / 24)
+    assert TilePlan((16, 24), left).uncovered == pytest.approx(1 - 72 / 384)
+    assert TilePlan((8, 24), left, weights=torch.ones).uncovered == 0
+
+
 @pytest.mark.parametrize("value", [Span(0, 8), whole(8, 8), whole(8, 8).y, TilePlan((8, 8), ()), Axis((0, 8), 8)])
 def test_what_evaluations_share_cannot_be_changed(value: object) -> None:
     """Plans are kept and handed out again: a tile that somebody moves would be moved for all."""
