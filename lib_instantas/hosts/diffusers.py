@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from lib_instantas.noise_damping import damped
 from lib_instantas.redilation import Redilation, levels_of
 from lib_instantas.settings import Settings
 from lib_instantas.sharing import ALONE, Sharing
+from lib_instantas.tiling import Size
 from lib_instantas.told_size import ToldSize
 
 
@@ -41,44 +43,15 @@ def tiled_unet(
     TiledDenoiser is, for a method that needs more than its plans. `sharing` divides the tiles among processes.
     """
     before = vars(unet).get("forward")
-    forward = unet.forward
     request = Request((0, 0), int(unet.config.sample_size), settings, seed, steps, per_step, levels_of(unet))
-    denoiser: TiledDenoiser | None = None
-    redilation: Redilation | None = None
-
-    def model(x: Tensor, timestep: Tensor, **conditioning: Any) -> Tensor:
-        return forward(x, timestep, **conditioning, return_dict=False)[0]
-
-    def tiled_forward(sample: Tensor, timestep: Any, *args: Any, **conditioning: Any) -> Any:
-        nonlocal denoiser, redilation, request
-        canvas = (int(sample.shape[-2]), int(sample.shape[-1]))
-        if denoiser is None or request.canvas != canvas:
-            request = replace(request, canvas=canvas)
-            method = make_method(request)
-            redilation = _redilation(unet, method, guidance)
-            dilated = [] if redilation is None else [redilation]
-            denoiser = make_denoiser(
-                model,
-                method,
-                tile_batch=settings.tile_batch,
-                around=(*around, *dilated),
-                before_batch=before_batch,
-                tell=ToldSize(settings.told_size),
-                sharing=sharing,
-            )
-        as_output = conditioning.pop("return_dict", True)
-        if args:
-            conditioning["encoder_hidden_states"] = args[0]
-        time = torch.as_tensor(timestep, device=sample.device)
-        if redilation is not None and redilation.damps(denoiser.evaluation):
-            half = len(sample) // 2
-            prediction = damped(denoiser, redilation, [*[guidance] * half, *[None] * half], sample, time, conditioning)
-        else:
-            prediction = denoiser(sample, time, **conditioning)
-        denoiser.next_evaluation()
-        return _Output(prediction) if as_output else (prediction,)
-
-    unet.forward = tiled_forward
+    make = partial(
+        make_denoiser,
+        tile_batch=settings.tile_batch,
+        before_batch=before_batch,
+        tell=ToldSize(settings.told_size),
+        sharing=sharing,
+    )
+    unet.forward = _Tiled(unet, request, guidance, around, make).forward
     try:
         yield
     finally:
@@ -86,6 +59,56 @@ def tiled_unet(
             del unet.forward
         else:
             unet.forward = before
+
+
+class _Tiled:
+    """A UNet's answer for a canvas of any size; what it takes is made anew when another canvas comes."""
+
+    def __init__(
+        self,
+        unet: Any,
+        request: Request,
+        guidance: float,
+        around: Sequence[Around],
+        make_denoiser: Callable[..., TiledDenoiser],
+    ) -> None:
+        self.unet = unet
+        self.of_unet = unet.forward
+        self.request = request
+        self.guidance = guidance
+        self.around = around
+        self.make_denoiser = make_denoiser
+        self.denoiser: TiledDenoiser | None = None
+        self.redilation: Redilation | None = None
+
+    def forward(self, sample: Tensor, timestep: Any, *args: Any, **conditioning: Any) -> Any:
+        """In the UNet's place: one evaluation of the sampler."""
+        denoiser = self._denoiser_for((int(sample.shape[-2]), int(sample.shape[-1])))
+        as_output = conditioning.pop("return_dict", True)
+        if args:
+            conditioning["encoder_hidden_states"] = args[0]
+        prediction = self._predicted(denoiser, sample, torch.as_tensor(timestep, device=sample.device), conditioning)
+        denoiser.next_evaluation()
+        return _Output(prediction) if as_output else (prediction,)
+
+    def _denoiser_for(self, canvas: Size) -> TiledDenoiser:
+        if self.denoiser is None or self.request.canvas != canvas:
+            self.request = replace(self.request, canvas=canvas)
+            method = make_method(self.request)
+            self.redilation = _redilation(self.unet, method, self.guidance)
+            dilated = [] if self.redilation is None else [self.redilation]
+            self.denoiser = self.make_denoiser(self._model, method, around=(*self.around, *dilated))
+        return self.denoiser
+
+    def _model(self, x: Tensor, timestep: Tensor, **conditioning: Any) -> Tensor:
+        return self.of_unet(x, timestep, **conditioning, return_dict=False)[0]
+
+    def _predicted(self, denoiser: TiledDenoiser, sample: Tensor, time: Tensor, conditioning: dict[str, Any]) -> Tensor:
+        if self.redilation is None or not self.redilation.damps(denoiser.evaluation):
+            return denoiser(sample, time, **conditioning)
+        half = len(sample) // 2
+        rows = [*[self.guidance] * half, *[None] * half]
+        return damped(denoiser, self.redilation, rows, sample, time, conditioning)
 
 
 def _redilation(unet: Any, method: Method, guidance: float) -> Redilation | None:
