@@ -51,16 +51,21 @@ class Summary:
         return self.tiles_per_step > 1 or self.dilated > 0 or any(self.closed)
 
     def __str__(self) -> str:
-        height, width = (side * LATENT_SCALE for side in self.tile)
-        tiles = "1 tile" if self.tiles_per_step == 1 else f"{self.tiles_per_step} tiles"
-        return f"{tiles} of {width}x{height}, {self.evaluations} UNet evaluations{left_out(self.uncovered)}" + (
-            reaching(self.dilation, self.dilated, self.damped > 0)
-        )
+        done = tiles_done(self.tiles_per_step, self.tile, self.evaluations, self.uncovered)
+        return done + reaching(self.dilation, self.dilated, self.damped > 0)
 
 
-def left_out(uncovered: float) -> str:
-    """How much of the canvas a method left as it was, in words; nothing if it left out nothing."""
-    return f", {uncovered:.1%} uncovered per step" if uncovered else ""
+def most_common_size(plan: TilePlan) -> Size:
+    """Height and width, in latent pixels, that most tiles of a plan have."""
+    return Counter(tile.size for tile in plan.tiles).most_common(1)[0][0]
+
+
+def tiles_done(count: int, size: Size, evaluations: int, uncovered: float) -> str:
+    """So many tiles of a size in latent pixels, and the share of the canvas that none covered, in words."""
+    height, width = (side * LATENT_SCALE for side in size)
+    tiles = "1 tile" if count == 1 else f"{count} tiles"
+    left_out = f", {uncovered:.1%} uncovered per step" if uncovered else ""
+    return f"{tiles} of {width}x{height}, {evaluations} UNet evaluations{left_out}"
 
 
 def reaching(factor: float, evaluations: int, is_damped: bool = False) -> str:
@@ -108,7 +113,7 @@ def summarise(request: Request) -> Summary:
     return Summary(
         canvas=request.canvas,
         tiles_per_step=len(first.tiles),
-        tile=Counter(tile.size for tile in first.tiles).most_common(1)[0][0],
+        tile=most_common_size(first),
         evaluations=sum(len(plan.tiles) for plan in plans),
         computed_ratio=sum(plan.computed for plan in plans) / (len(plans) * request.canvas[0] * request.canvas[1]),
         work=_work(request, plans),

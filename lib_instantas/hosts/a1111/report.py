@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +9,8 @@ from lib_instantas.agreement import without_effect
 from lib_instantas.infotext import KEY, to_text
 from lib_instantas.methods import Dilation
 from lib_instantas.settings import Settings
-from lib_instantas.summary import left_out, reaching, why_off
-from lib_instantas.tiling import LATENT_SCALE, TilePlan
+from lib_instantas.summary import most_common_size, reaching, tiles_done, why_off
+from lib_instantas.tiling import TilePlan
 
 FIRST_PASS, HIRES_PASS = "first pass", "hires pass"
 
@@ -38,11 +37,9 @@ class PassReport:
     def __str__(self) -> str:
         if self.method != "direct" and self.plan.is_whole_canvas and self.dilation is None:
             return why_off(self.method)
-        size = Counter(tile.size for tile in self.plan.tiles).most_common(1)[0][0]
-        height, width = (side * LATENT_SCALE for side in size)
-        count = len(self.plan.tiles)
-        done = f"{count} tile{'s' * (count > 1)} of {width}x{height}, {self.evaluations} UNet evaluations"
-        return done + left_out(sum(self.uncovered) / max(1, len(self.uncovered))) + self._reach
+        uncovered = sum(self.uncovered) / max(1, len(self.uncovered))
+        size = most_common_size(self.plan)
+        return tiles_done(len(self.plan.tiles), size, self.evaluations, uncovered) + self._reach
 
     @property
     def _reach(self) -> str:
