@@ -58,12 +58,6 @@ def choices_of(name: str, offer: Offer) -> list[str]:
     return list(extra["choices"] if possible else extra.get("free", (option(name).default,)))
 
 
-def is_offered(name: str, offer: Offer) -> bool:
-    """Whether a setting can be anything but its default on a host."""
-    extra = option(name).field_info.extra
-    return "needs" not in extra or extra["needs"] in offer
-
-
 def without_effect(settings: Settings) -> list[str]:
     """What was set, differs from the default and does nothing, in words: "gamma has no effect with schedule golden"."""
     return [f"{name} has no effect with {reason}" for name in names() if (reason := _idle(settings, name))]

@@ -147,20 +147,6 @@ def shares_main_memory(device: torch.device) -> bool:
     return device.type in ("cpu", "mps")
 
 
-def widest_float(device: torch.device) -> torch.dtype:
-    """float64, or float32 on devices that have no float64: MPS, DirectML, and XPUs of which it is not known."""
-    if device.type in ("mps", "privateuseone"):
-        return torch.float32
-    if device.type == "xpu" and not _xpu_has_float64(device):
-        return torch.float32
-    return torch.float64
-
-
-def _xpu_has_float64(device: torch.device) -> bool:
-    xpu: Any = torch.xpu
-    return bool(getattr(xpu.get_device_properties(_index(xpu, device)), "has_fp64", False))
-
-
 def training_precision(device: torch.device) -> str:
     """What accelerate is to train in on a device: "bf16" or "fp16" on CUDA, "bf16" on a CPU, else "no" (float32)."""
     if device.type == "cuda":

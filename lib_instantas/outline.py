@@ -7,9 +7,6 @@ from dataclasses import replace
 from lib_instantas.methods import Request
 from lib_instantas.summary import Summary, summarise
 
-MANY_TILES = 2_000
-"""Tiles in one grid from which on a forecast outlines it instead of planning every evaluation."""
-
 
 def tile_count(request: Request) -> int:
     """Tiles of the first evaluation, from one row and one column of them.
@@ -19,24 +16,6 @@ def tile_count(request: Request) -> int:
     """
     column, row = _axes(request)
     return column.tiles_per_step * row.tiles_per_step
-
-
-def outlined(request: Request) -> Summary:
-    """What `summarise` says, about: from one row and one column of the first evaluation, each like any other."""
-    column, row = _axes(request)
-    tiles = column.tiles_per_step * row.tiles_per_step
-    if tiles == 1:
-        return summarise(request)
-    return replace(
-        column,
-        canvas=request.canvas,
-        tiles_per_step=tiles,
-        tile=(column.tile[0], row.tile[1]),
-        evaluations=tiles * request.steps,
-        computed_ratio=column.computed_ratio * row.computed_ratio,
-        uncovered=1 - (1 - column.uncovered) * (1 - row.uncovered),
-        offsets=(),
-    )
 
 
 def _axes(request: Request) -> tuple[Summary, Summary]:

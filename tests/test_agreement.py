@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_instantas.agreement import check, choices_of, is_offered, methods_of, readers, settings_read, without_effect
+from lib_instantas.agreement import check, choices_of, methods_of, readers, settings_read, without_effect
 from lib_instantas.capabilities import ALL, Capability
 from lib_instantas.methods import METHODS, NAMES, Request, make_method, plans_depend_on_seed
 from lib_instantas.settings import SettingsError, names, option, parse_settings
@@ -75,8 +75,6 @@ def test_menus_hold_what_a_host_can_do() -> None:
     assert choices_of("vae", frozenset()) == ["auto", "off"]
     assert choices_of("method", WEBUI) == methods_of(WEBUI)
     assert choices_of("schedule", frozenset()) == ["golden", "cyclic", "random"]
-    assert not is_offered("regions", ALL - {Capability.REGIONS})
-    assert is_offered("regions", WEBUI)
 
 
 @given(st.sampled_from(NAMES), st.sampled_from(["wrap", "vae"]), st.sets(st.sampled_from(list(Capability))))

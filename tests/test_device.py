@@ -14,7 +14,6 @@ from lib_instantas.device import (
     is_out_of_memory,
     no_autocast,
     shares_main_memory,
-    widest_float,
 )
 from lib_instantas.errors import SettingsError
 
@@ -218,23 +217,6 @@ def test_only_devices_that_have_an_allocator_are_told_to_empty_it(monkeypatch):
     for name in ("cuda:0", "mps", "xpu", "privateuseone", "cpu"):
         empty_cache(torch.device(name))
     assert emptied == ["cuda", "mps", "xpu"]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("cpu", torch.float64), ("cuda", torch.float64), ("mps", torch.float32), ("privateuseone", torch.float32)],
-)
-def test_the_widest_numbers_that_a_device_has(name, expected):
-    assert widest_float(torch.device(name)) == expected
-
-
-@pytest.mark.parametrize(("has_fp64", "expected"), [(True, torch.float64), (False, torch.float32)])
-def test_of_intel_cards_some_have_float64(monkeypatch, has_fp64, expected):
-    card = SimpleNamespace(
-        current_device=lambda: 0, get_device_properties=lambda index: SimpleNamespace(has_fp64=has_fp64)
-    )
-    monkeypatch.setattr(torch, "xpu", card, raising=False)
-    assert widest_float(torch.device("xpu")) == expected
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda", "mps", "xpu", "privateuseone"])

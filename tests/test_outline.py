@@ -1,11 +1,9 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_instantas.methods import Request, make_method
-from lib_instantas.outline import outlined, tile_count
+from lib_instantas.outline import tile_count
 from lib_instantas.settings import EDGES, parse_settings
-from lib_instantas.summary import summarise
 
 CANVASES = st.tuples(st.integers(8, 300), st.integers(8, 300))
 APART = st.sampled_from(
@@ -32,11 +30,3 @@ def test_fitted_grids_are_counted_to_a_tile_or_two_a_side(canvas, method):
         len({tile.y if axis else tile.x for tile in make_method(request).plan(0).tiles}) for axis in (1, 0)
     )
     assert (rows - 2) * (columns - 2) <= tile_count(request) <= (rows + 2) * (columns + 2)
-
-
-@pytest.mark.parametrize("method", ["MultiDiffusion", "ScaleCrafter", "direct"])
-def test_an_outline_of_a_grid_that_stands_still_is_its_summary(method):
-    request = Request((96, 200), 16, parse_settings({"method": method}), steps=7)
-    outline, summary = outlined(request), summarise(request)
-    assert outline.computed_ratio == pytest.approx(summary.computed_ratio)
-    assert (outline.evaluations, outline.tile, str(outline)) == (summary.evaluations, summary.tile, str(summary))
