@@ -21,7 +21,7 @@ FIND_PYTHON_310 = for version in "" $$(pyenv versions --bare 2>/dev/null | grep 
 NOT_ON_OLDEST := $(addprefix tests/,live small_world test_hosts_table.py test_tables.py test_cost.py \
   $(addprefix editor/test_editor_,devices.py drawing.py grid.py list.py))
 
-.PHONY: demo test test-oldest python3.10 lint check-browser clean
+.PHONY: demo test test-oldest mutants python3.10 lint check-browser clean
 
 demo: .venv/.demo
 	$(BIN)/python -m lib_instantas demo
@@ -32,6 +32,10 @@ test: .venv/.test check-browser lint
 # The unit tests on what the WebUI 1.10.1 installs by itself: Python 3.10, torch 2.1.2 and its other requirements.
 test-oldest: .venv-oldest/.test check-browser
 	$(OLDEST)/python -m pytest $(addprefix --ignore=,$(NOT_ON_OLDEST))
+
+# How many wrong versions of the core the tests notice; half an hour, and it goes on where it was stopped.
+mutants: .venv/.mutants
+	$(BIN)/python tests/mutants.py
 
 python3.10:
 	@$(FIND_PYTHON_310)
@@ -60,6 +64,10 @@ check-browser:
 	$(BIN)/pip install --quiet "$(TORCH)" --editable ".[standalone,test]"
 	touch $@ .venv/.demo
 
+.venv/.mutants: .venv/.test
+	$(BIN)/pip install --quiet "$(TORCH)" --editable ".[standalone,test,mutants]"
+	touch $@
+
 .venv-oldest/.torch: tests/oldest.txt
 	python=$$($(FIND_PYTHON_310)) && $$python -m venv .venv-oldest
 	$(OLDEST)/pip install --quiet $(TORCH_INDEX) "$$(grep ^torch== $<)"
@@ -70,4 +78,4 @@ check-browser:
 	touch $@
 
 clean:
-	rm -rf .venv .venv-oldest .pytest_cache .mypy_cache .ruff_cache .hypothesis out
+	rm -rf .venv .venv-oldest .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants out

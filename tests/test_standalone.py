@@ -113,10 +113,6 @@ def test_a_picture_can_be_stopped_between_tiles_of_the_autoencoder(generator: Ge
 # Wrap
 
 
-def border_step(picture: torch.Tensor, dim: int) -> torch.Tensor:
-    return (picture.select(dim, 0) - picture.select(dim, -1)).abs().float().mean()
-
-
 @pytest.mark.parametrize("method", ["InstantAS", "MultiDiffusion", "FSTD", "ScaleCrafter", "direct"])
 def test_a_rolled_beginning_gives_the_rolled_picture(method: str, tmp_path: Path) -> None:
     """On a ring no place is special to the autoencoder: what it decodes from rolled latents is the picture, rolled."""
