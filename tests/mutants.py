@@ -82,7 +82,9 @@ class LeaveOut(Operator):
 
     def mutate(self, node: Any, index: int) -> Any:
         """`pass` in its place."""
-        return parso.parse(f"{node.get_first_leaf().prefix}pass").children[0]
+        left = parso.parse("pass").children[0]
+        left.prefix = node.get_first_leaf().prefix
+        return left
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -117,9 +119,18 @@ def mutants(module: str) -> list[Mutant]:
     made: dict[str, Mutant] = {}
     for operator, occurrence, start in places:
         mutated = mutate_code(source, operator, occurrence)
-        if mutated and mutated != source and "    /,\n" not in mutated:  # for a bare * in a signature
+        if mutated and mutated != source and _can_be_written(mutated):
             made.setdefault(mutated, Mutant(mutated, start[0], _change(source, mutated)))
     return random.Random(SEED).sample(list(made.values()), min(SAMPLE, len(made)))
+
+
+def _can_be_written(source: str) -> bool:
+    """Whether it is Python; a bare * in a signature is no multiplication, and would become what is no division."""
+    try:
+        compile(source, "mutant", "exec")
+    except SyntaxError:
+        return False
+    return "    /,\n" not in source
 
 
 def _operators() -> list[Operator]:
