@@ -63,10 +63,12 @@ def test_a_whole_number_may_be_written_as_json_writes_it() -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_every_option_explains_itself(name: str) -> None:
-    extra = option(name).field_info.extra
+    info, extra = option(name).field_info, option(name).field_info.extra
     assert extra["label"]
     assert len(extra["help"]) > 20
-    assert allowed(name)
+    assert all(choice in allowed(name) for choice in extra.get("choices", ()))
+    limits = [limit for limit in (info.ge, info.le) if limit is not None and limit != 0]
+    assert all(f"{limit:g}" in allowed(name) for limit in limits), "0 may have a meaning of its own"
 
 
 def test_settings_do_not_change_after_the_check() -> None:
