@@ -42,7 +42,7 @@ COVERED_BY = {
     "tiling": ("tiling", "bridging", "tile_shapes"),
     "bridging": ("bridging", "tile_shapes"),
     "fusion": ("fusion", "tiling"),
-    "conditioning": ("conditioning", "attention"),
+    "conditioning": ("conditioning",),
     "attention": ("attention",),
     "attention_layers": ("attention",),
     "denoiser": ("denoiser", "methods"),
@@ -55,7 +55,11 @@ SAMPLE, SEED = 120, 17
 EXAMPLES = 30
 """Examples a property is tried on, fewer than in the tests themselves, so that a mutant that lives takes seconds."""
 
-PRELOADED = ("torch", "torch._dynamo", "torch.testing", "numpy", "PIL.Image", "diffusers", "hypothesis", "pytest")
+PRELOADED = (
+    *("torch", "torch._dynamo", "torch.testing", "PIL.Image", "pydantic", "pytest", "hypothesis"),
+    *("playwright.sync_api", "scipy.stats", "transformers", "peft", "diffusers.models.unets.unet_2d_condition"),
+)
+"""What the tests import that is not this project's; it is imported once, not once a mutant."""
 
 UNLIKELY = (
     "_LShift",
