@@ -550,6 +550,8 @@ def test_a_model_says_whether_it_reads_prompts_and_of_what_width(kind):
     unet = UNETS[kind][0]()
     assert has_cross_attention(unet)
     assert context_width(unet) == CONTEXT_CHANNELS
+    with pytest.raises(AttributeError, match="cannot assign"):
+        cross_attention_layers(unet)[0].module = None
 
 
 def test_a_model_without_prompts_says_so():

@@ -262,3 +262,5 @@ def test_a_closed_axis_of_one_tile_moves_and_takes_its_turn() -> None:
     assert [closed.offset(evaluation) for evaluation in range(4)] == [(0, 0), (0, 8), (8, 8), (8, 16)]
     assert closed.plan(2).closed == (True, True)
     assert closed.canvas == (64, 128)
+    with pytest.raises(AttributeError, match="cannot assign"):
+        closed.hold = 2  # type: ignore[misc]

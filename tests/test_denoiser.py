@@ -236,7 +236,7 @@ def test_a_card_is_asked_about_more_tiles_at_once_than_a_processor(
     assert [len(call) for call in calls] == [tiles] * (8 // tiles)
 
 
-def test_after_a_halved_batch_none_is_larger_whatever_the_setting() -> None:
+def test_after_a_halved_batch_none_is_larger_whatever_the_setting(caplog: pytest.LogCaptureFixture) -> None:
     sizes = []
 
     def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -249,6 +249,7 @@ def test_after_a_halved_batch_none_is_larger_whatever_the_setting() -> None:
     for _ in range(2):
         denoiser(torch.zeros(1, 4, 16, 112), torch.zeros(1))
     assert sizes == [7, 3, 3, 1, 3, 3, 1]
+    assert caplog.messages == ["InstantAS: out of memory with 7 tiles at once, going on with half of them"]
 
 
 def test_parts_are_told_which_evaluation_it_is() -> None:
@@ -264,7 +265,10 @@ def test_parts_are_told_which_evaluation_it_is() -> None:
         denoiser(torch.zeros(1, 4, 16, 32), torch.zeros(1))
         denoiser.next_evaluation()
     assert told == [0, 1, 2]
-    assert ModelCall(method().plan(0), (), 1).evaluation == 0
+    call = ModelCall(method().plan(0), (), 1)
+    assert call.evaluation == 0
+    with pytest.raises(AttributeError, match="cannot assign"):
+        call.rows = 2  # type: ignore[misc]
 
 
 def test_only_what_lies_on_the_canvas_as_pictures_do_is_cut() -> None:
