@@ -84,6 +84,14 @@ def from_text(text: str) -> Settings:
     version, given = _read_json(text) if text.lstrip().startswith("{") else _read(text)
     if version not in DEFAULTS:
         raise SettingsError(f"infotext must be of a version up to {VERSION}, got {text[:80]!r}")
+    return settings_of(version, given)
+
+
+def settings_of(version: int, given: Any) -> Settings:
+    """The settings that were `given` beside the defaults of one of the versions, as they are said now.
+
+    Raises SettingsError for what parse_settings refuses.
+    """
     return parse_settings({**DEFAULTS[version], **given} if isinstance(given, dict) else given)
 
 

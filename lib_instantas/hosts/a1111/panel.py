@@ -12,7 +12,8 @@ from lib_instantas.agreement import METHODS_READ
 from lib_instantas.editor.page import HIDDEN
 from lib_instantas.hosts.a1111.composing import upscalers
 from lib_instantas.hosts.a1111.live_line import FOLLOWED, line_for
-from lib_instantas.hosts.a1111.presets import PresetRow, note_for, paragraph
+from lib_instantas.hosts.a1111.own_presets import paragraph
+from lib_instantas.hosts.a1111.presets import PresetRow, note_for
 from lib_instantas.hosts.a1111.samplers import refusal
 from lib_instantas.hosts.a1111.settings_page import choices_here, default_settings
 from lib_instantas.hosts.a1111.style import add_picture_upload
@@ -113,7 +114,7 @@ class Panel:
         def write(preset: str | None, *values: Any) -> tuple[str, str]:
             ours, of_page = values[: len(self._by_name)], values[len(self._by_name) :]
             line = line_for(ours, dict(zip(followed, of_page, strict=True)))
-            return paragraph(line), note_for(preset, ours)
+            return paragraph(line), note_for(preset, ours, self._elem_id)
 
         inputs = [self.presets.choice, *self.components, *followed.values()]
         for component in inputs:

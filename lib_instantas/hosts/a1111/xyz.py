@@ -9,7 +9,8 @@ from typing import Any
 
 from modules import scripts
 
-from lib_instantas.hosts.a1111.presets import preset_names, with_preset
+from lib_instantas.hosts.a1111.own_presets import preset_names
+from lib_instantas.hosts.a1111.presets import with_preset
 from lib_instantas.hosts.a1111.script import InstantASScript
 from lib_instantas.hosts.a1111.settings_page import with_setting
 from lib_instantas.presets import KEY
