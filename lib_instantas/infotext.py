@@ -6,11 +6,14 @@ import json
 import re
 from typing import Any
 
+from lib_instantas.edges import ROOM
 from lib_instantas.settings import Settings, SettingsError, parse_settings
 
 KEY = "InstantAS"
-VERSION = 5
+VERSION = 6
 LAST_JSON = 4
+OF_A_TILE = 6
+"""The first version whose gamma is a share of a tile on all edges."""
 PLAIN = re.compile(r"[A-Za-z][\w./+-]*")
 """A text that needs no quotes, but for JSON_WORDS."""
 JSON_WORDS = ("true", "false", "null")
@@ -57,11 +60,14 @@ DEFAULTS[4] = {
     "compose_tiles_lora": "",
 }
 DEFAULTS[5] = {**DEFAULTS[4], "enabled": True, "dilated_levels": 0}
+DEFAULTS[6] = DEFAULTS[5]
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
 so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid
 of what there was. Before version 5, ScaleCrafter dispersed its kernels between the factors 2 and 3, the standalone
 program's FSTD kept the last prediction where it now keeps the latent, and soft borders of regions blended scores, not
-answers: those lines are of slightly other pictures than they make now."""
+answers: those lines are of slightly other pictures than they make now. Before version 6, gamma was a share of the room
+that lines have, half a tile on elastic and swaying edges; it is read as the share of a tile that it was, but where one
+axis has such edges and the other has not: there it is that of the other."""
 
 
 def to_text(settings: Settings, done: str) -> str:
@@ -92,7 +98,11 @@ def settings_of(version: int, given: Any) -> Settings:
 
     Raises SettingsError for what parse_settings refuses.
     """
-    return parse_settings({**DEFAULTS[version], **given} if isinstance(given, dict) else given)
+    settings = parse_settings({**DEFAULTS[version], **given} if isinstance(given, dict) else given)
+    rooms = {ROOM[edges] for edges in settings.edges_in_use}
+    if version >= OF_A_TILE or settings.schedule != "cyclic" or len(rooms) > 1:
+        return settings
+    return parse_settings({**settings.dict(), "gamma": settings.gamma * rooms.pop()})
 
 
 def _written(name: str, value: Any) -> str:
