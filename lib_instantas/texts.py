@@ -39,6 +39,8 @@ WORDS = {
     "export_presets": "Export all of your own",
     "import_presets": "Import from a file",
     "clear_regions": "Clear regions",
+    "compare": "With and without",
+    "beside": "Compare with",
     "style_picture": "Style picture",
 }
 

@@ -56,6 +56,10 @@ VAE = (("vae", "vae_mode", "vae_tile"),)
 """What works by itself, folded away; a setting that is named nowhere gets a row of its own after DETAILS."""
 
 
+BUTTONS = {"edit_regions": "Edit regions", "clear_regions": WORDS["clear_regions"], "compare": WORDS["compare"]}
+"""What the page's scripts do when they are pressed, but for the second."""
+
+
 @dataclass(frozen=True)
 class FromInfotext:
     """The value of one setting in the parsed infotext. Pictures made without the extension switch it off.
@@ -137,12 +141,13 @@ class Panel:
         self._rows([*switch, *FIRST, (REGIONS,)], interactive)
         self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
         with gr.Row():
-            edit, clear = (
+            edit, clear, compare = (
                 gr.Button(label, elem_id=self._elem_id(name), size="sm", interactive=interactive)
-                for name, label in (("edit_regions", "Edit regions"), ("clear_regions", WORDS["clear_regions"]))
+                for name, label in BUTTONS.items()
             )
         clear.click(lambda: "", None, self._by_name[REGIONS], show_progress=False, queue=False)
-        edit.do_not_save_to_config = clear.do_not_save_to_config = True
+        for button in (edit, clear, compare):
+            button.do_not_save_to_config = True
         with gr.Accordion(TITLES["size"], open=False, elem_id=self._elem_id("size_details")):
             note(NOTES["size"])
             self._rows(SIZE, interactive)
