@@ -73,7 +73,7 @@ axis has such edges and the other has not: there it is that of the other."""
 def to_text(settings: Settings, done: str) -> str:
     """One line: what differs from its version's defaults, then what was done, or why nothing was.
 
-    Such as "v5 tile=128, fit=fitted: 6 tiles of 128x128, 12 UNet evaluations". It always holds a `:`, so that the WebUI
+    Such as "v6 tile=128, fit=fitted: 6 tiles of 128x128, 12 UNet evaluations". It always holds a `:`, so that the WebUI
     quotes it and gives it back unchanged, whatever the texts in it are.
     """
     unsaid = DEFAULTS[VERSION]

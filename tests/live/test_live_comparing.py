@@ -134,3 +134,13 @@ def test_the_api_makes_both_too(client: Client) -> None:
     without = client.txt2img(**{**asked, "width": 336})
     assert difference(both.images[1], without.images[0]) < 1
     assert both.info["infotexts"][1] == without.infotext
+
+
+def test_a_given_picture_is_enlarged_in_both(client: Client) -> None:
+    given = client.txt2img(**{**ASKED, "width": 120, "height": 88, "steps": 1}).images[0]
+    asked = {**ASKED, "width": 64, "height": 64, "steps": 4, "denoising_strength": 0.5}
+    both = client.img2img(given, {"enabled": True, "upscale_by": 2}, script_name=SCRIPT, script_args=[], **asked)
+    assert [image.size for image in both.images] == [(240, 176), (240, 176)]
+    without = client.img2img(given, **{**asked, "width": 240, "height": 176})
+    assert difference(both.images[1], without.images[0]) < 1
+    assert both.info["infotexts"][1] == without.infotext
