@@ -75,13 +75,13 @@ def test_a_preset_sets_the_panel_and_what_is_changed_is_marked(txt2img: Tab, the
 
 
 def test_a_pasted_picture_is_marked_where_it_differs(txt2img: Tab, webui: WebUI) -> None:
-    made = webui.client.txt2img({"enabled": True, "gamma": 0.37, "schedule": "cyclic", "style_alignment": 0.4})
+    made = webui.client.txt2img({"enabled": True, "gamma": 0.37, "schedule": "cyclic", "compose_strength": 0.6})
     txt2img.choose(txt2img.panel("preset"), "Seamless texture")
     wait_for_marks(txt2img)
     txt2img.fill("#txt2img_prompt", made.infotext)
     txt2img.page.click("#paste")
-    marked = ("fit", "edges", "gamma", "schedule", "style_alignment", "wrap")
-    wait_for_marks(txt2img, *marked, "details", "style")
+    marked = ("fit", "edges", "gamma", "schedule", "compose_strength", "wrap")
+    wait_for_marks(txt2img, *marked, "details", "compose_details")
     txt2img.choose(txt2img.panel("preset"), "Standard")
     wait_for_marks(txt2img)
 
