@@ -67,7 +67,7 @@ VARIANTS: dict[str, Settings | None] = {
     },
     **{
         f"cyclic {gamma} elastic": _instantas(schedule="cyclic", gamma=gamma, edges="elastic", fit="fitted")
-        for gamma in (0.015, 0.125, 0.25, 0.5)
+        for gamma in (0.0075, 0.0625, 0.125, 0.25)
     },
     "default, held": _instantas(hold=True),
     "as in the paper, not held": Settings(enabled=True, **{**PRESETS["As in the paper"].values, "hold": False}),
@@ -77,7 +77,7 @@ VARIANTS: dict[str, Settings | None] = {
 
 "native" rows are the paper's method (and on a ring, its gamma of 1 stands still): tiles without context at the end.
 """
-DECIDING = ("direct", "no bridging", "cyclic 0.015 ring", "cyclic 0.25 elastic", "golden elastic", "default")
+DECIDING = ("direct", "no bridging", "cyclic 0.015 ring", "cyclic 0.125 elastic", "golden elastic", "default")
 QUICK = ("direct", "no bridging", "default")
 FEW = ("direct", "golden elastic", "default")
 HELD = ("direct", "default", "default, held", "as in the paper, not held", "as in the paper")

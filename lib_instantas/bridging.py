@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
-from lib_instantas.edges import EDGES, MovedAxis
+from lib_instantas.edges import EDGES, ROOM, MovedAxis
 from lib_instantas.tiling import Axis, Size, TilePlan, segments, tiles_of
 
 VERTICAL, HORIZONTAL = 0, 1
@@ -17,12 +17,16 @@ VERTICAL, HORIZONTAL = 0, 1
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 Position = Callable[[int, int], float]
-"""(number of moves, axis) -> where the grid stands, as a share of the distance between lines in [0, 1)."""
+"""(number of moves, axis) -> where the grid stands, as a share of the room that its lines have there, in [0, 1)."""
 
 
-def cyclic(gamma: float, moves: int, axis: int) -> float:
-    """gamma of a tile further at each move, without rounding on the way (section 3.2)."""
-    return float(_exact(gamma) * moves % 1)
+def cyclic(gamma: float, edges: tuple[str, str], moves: int, axis: int) -> float:
+    """gamma of a tile further at each move, without rounding on the way (section 3.2).
+
+    The paper's edges are a ring, whose lines have a whole tile as their room; where they have half of one, gamma takes
+    them twice as far in it.
+    """
+    return float(_share_of_room(gamma, edges[axis]) * moves % 1)
 
 
 def golden(moves: int, axis: int) -> float:
@@ -35,13 +39,13 @@ def uniform_random(seed: int, moves: int, axis: int) -> float:
     return random.Random(f"{seed}/{axis}/{moves}").random() if moves else 0.0
 
 
-def period(gamma: float) -> int:
-    """Number of moves after which the cyclic grid repeats: 0.015 -> 200, 0.125 -> 8, 1 -> 1 (paper, figure 7)."""
-    return _exact(gamma).denominator
+def period(gamma: float, edges: str = "ring") -> int:
+    """Number of moves after which a cyclic axis repeats: 0.015 -> 200, 0.125 -> 8, 1 -> 1 (paper, figure 7)."""
+    return _share_of_room(gamma, edges).denominator
 
 
-def _exact(gamma: float) -> Fraction:
-    return Fraction(gamma).limit_denominator(10_000)
+def _share_of_room(gamma: float, edges: str) -> Fraction:
+    return Fraction(gamma / ROOM[edges]).limit_denominator(10_000)
 
 
 def halfway(axes: tuple[bool, bool]) -> Position:
@@ -49,10 +53,13 @@ def halfway(axes: tuple[bool, bool]) -> Position:
     return lambda moves, axis: 0.5 if axes[axis] else 0.0
 
 
-def make_position(schedule: str, gamma: float, seed: int) -> Position:
-    """The schedule "cyclic", "golden" or "random" as a function of moves and axis."""
+def make_position(schedule: str, gamma: float, seed: int, edges: tuple[str, str]) -> Position:
+    """The schedule "cyclic", "golden" or "random" as a function of moves and axis.
+
+    `edges` are those of the (vertical, horizontal) axis, on which it depends how far gamma takes a line in its room.
+    """
     schedules: dict[str, Position] = {
-        "cyclic": partial(cyclic, gamma),
+        "cyclic": partial(cyclic, gamma, edges),
         "golden": golden,
         "random": partial(uniform_random, seed),
     }
@@ -123,17 +130,18 @@ class BridgedGrid:
         return rows.offset, columns.offset
 
     def _moved(self, evaluation: int) -> tuple[MovedAxis, MovedAxis]:
-        takes_turns = all(self._moves(which) for which in (VERTICAL, HORIZONTAL))
+        takes_turns = all(self.moves(which) for which in (VERTICAL, HORIZONTAL))
         moves = evaluation // self.hold
         vertical, horizontal = moves_until(moves, self.movement) if takes_turns else (moves, moves)
         context = self.context.pixels if evaluation >= self.context.first else 0
         return self._moved_axis(VERTICAL, vertical, context), self._moved_axis(HORIZONTAL, horizontal, context)
 
-    def _moves(self, which: int) -> bool:
+    def moves(self, which: int) -> bool:
+        """Whether the grid moves along an axis at all."""
         return self.axes[which].count > 1 or self.wraps[which]
 
     def _moved_axis(self, which: int, moves: int, context: int) -> MovedAxis:
         axis = self.axes[which]
-        if not self._moves(which):
+        if not self.moves(which):
             return MovedAxis(segments(axis.cuts, axis.side))
         return EDGES[self.edges[which]](axis, self.position(moves, which), context)

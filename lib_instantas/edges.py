@@ -13,6 +13,9 @@ REACH = 0.25
 """How far the lines of elastic and swaying grids move to either side of their places, as a share of the distance
 between lines."""
 
+ROOM = {"elastic": 2 * REACH, "clamp": 1.0, "ring": 1.0, "sway": 2 * REACH}
+"""The room that lines travel in, as a share of the distance between them: at its one end they go on from the other."""
+
 OF_ONE_OR_TWO_LENGTHS = ("uniform", "fixed")
 """Fits whose windows all have the axis's side; uniform ones may have a longer one too."""
 
@@ -72,7 +75,7 @@ def elastic(axis: Axis, position: float, context: int = 0) -> MovedAxis:
 
 
 def _to_and_fro(position: float, reach: float) -> int:
-    """Where a line stands that is at its place at 0, and half a turn on furthest from it."""
+    """Where a line stands in its room: at its place at 0, and half the room on furthest from it."""
     return round(((position + 0.5) % 1 - 0.5) * 2 * reach)
 
 
@@ -120,4 +123,4 @@ EDGES: dict[str, Callable[[Axis, float, int], MovedAxis]] = {
     "ring": ring,
     "sway": sway,
 }
-"""By name: (axis, where the grid stands as a share of the distance between lines, context) -> the moved axis."""
+"""By name: (axis, where the grid stands as a share of the room that lines have, context) -> the moved axis."""

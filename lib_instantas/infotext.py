@@ -6,11 +6,14 @@ import json
 import re
 from typing import Any
 
+from lib_instantas.edges import ROOM
 from lib_instantas.settings import Settings, SettingsError, parse_settings
 
 KEY = "InstantAS"
-VERSION = 5
+VERSION = 6
 LAST_JSON = 4
+OF_A_TILE = 6
+"""The first version whose gamma is a share of a tile on all edges."""
 PLAIN = re.compile(r"[A-Za-z][\w./+-]*")
 """A text that needs no quotes, but for JSON_WORDS."""
 JSON_WORDS = ("true", "false", "null")
@@ -57,17 +60,20 @@ DEFAULTS[4] = {
     "compose_tiles_lora": "",
 }
 DEFAULTS[5] = {**DEFAULTS[4], "enabled": True, "dilated_levels": 0}
+DEFAULTS[6] = DEFAULTS[5]
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
 so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid
 of what there was. Before version 5, ScaleCrafter dispersed its kernels between the factors 2 and 3, the standalone
 program's FSTD kept the last prediction where it now keeps the latent, and soft borders of regions blended scores, not
-answers: those lines are of slightly other pictures than they make now."""
+answers: those lines are of slightly other pictures than they make now. Before version 6, gamma was a share of the room
+that lines have, half a tile on elastic and swaying edges; it is read as the share of a tile that it was, but where one
+axis has such edges and the other has not: there it is that of the other."""
 
 
 def to_text(settings: Settings, done: str) -> str:
     """One line: what differs from its version's defaults, then what was done, or why nothing was.
 
-    Such as "v5 tile=128, fit=fitted: 6 tiles of 128x128, 12 UNet evaluations". It always holds a `:`, so that the WebUI
+    Such as "v6 tile=128, fit=fitted: 6 tiles of 128x128, 12 UNet evaluations". It always holds a `:`, so that the WebUI
     quotes it and gives it back unchanged, whatever the texts in it are.
     """
     unsaid = DEFAULTS[VERSION]
@@ -84,7 +90,19 @@ def from_text(text: str) -> Settings:
     version, given = _read_json(text) if text.lstrip().startswith("{") else _read(text)
     if version not in DEFAULTS:
         raise SettingsError(f"infotext must be of a version up to {VERSION}, got {text[:80]!r}")
-    return parse_settings({**DEFAULTS[version], **given} if isinstance(given, dict) else given)
+    return settings_of(version, given)
+
+
+def settings_of(version: int, given: Any) -> Settings:
+    """The settings that were `given` beside the defaults of one of the versions, as they are said now.
+
+    Raises SettingsError for what parse_settings refuses.
+    """
+    settings = parse_settings({**DEFAULTS[version], **given} if isinstance(given, dict) else given)
+    rooms = {ROOM[edges] for edges in settings.edges_in_use}
+    if version >= OF_A_TILE or settings.schedule != "cyclic" or len(rooms) > 1:
+        return settings
+    return parse_settings({**settings.dict(), "gamma": settings.gamma * rooms.pop()})
 
 
 def _written(name: str, value: Any) -> str:

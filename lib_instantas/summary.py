@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from lib_instantas.bridging import BridgedGrid, period
+from lib_instantas.bridging import HORIZONTAL, VERTICAL, BridgedGrid, period
 from lib_instantas.methods import Redilated, Request, make_method
 from lib_instantas.tiling import LATENT_SCALE, CostModel, Size, TilePlan
 
@@ -89,6 +90,11 @@ def _work(request: Request, plans: list[TilePlan]) -> float:
     return sum(of_size[tile.size] for plan in plans for tile in plan.tiles) / (len(plans) * cost(request.canvas))
 
 
+def _period(grid: BridgedGrid, gamma: float) -> int:
+    """After how many moves of its axes a cyclic grid stands where it began."""
+    return math.lcm(*(period(gamma, grid.edges[which]) for which in (VERTICAL, HORIZONTAL) if grid.moves(which)))
+
+
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
@@ -109,7 +115,7 @@ def summarise(request: Request) -> Summary:
     first = plans[0]
     grid = method if isinstance(method, BridgedGrid) else None
     dilation = method.dilation if isinstance(method, Redilated) else None
-    cyclic = grid and request.settings.schedule == "cyclic"
+    cyclic = request.settings.schedule == "cyclic"
     return Summary(
         canvas=request.canvas,
         tiles_per_step=len(first.tiles),
@@ -117,7 +123,7 @@ def summarise(request: Request) -> Summary:
         evaluations=sum(len(plan.tiles) for plan in plans),
         computed_ratio=sum(plan.computed for plan in plans) / (len(plans) * request.canvas[0] * request.canvas[1]),
         work=_work(request, plans),
-        period=period(request.settings.gamma) if cyclic else None,
+        period=_period(grid, request.settings.gamma) if grid and cyclic else None,
         uncovered=sum(plan.uncovered for plan in plans) / len(plans),
         closed=first.closed,
         dilation=dilation.factor if dilation else 1.0,

@@ -31,7 +31,18 @@ NOTES = {
 }
 """When to touch the settings of a group."""
 
-WORDS = {"preset": "Preset", "clear_regions": "Clear regions", "style_picture": "Style picture"}
+WORDS = {
+    "preset": "Preset",
+    "own_preset": "A preset of your own.",
+    "differs": "Differs from the preset in:",
+    "rename_preset": "Rename the chosen one",
+    "export_presets": "Export all of your own",
+    "import_presets": "Import from a file",
+    "clear_regions": "Clear regions",
+    "compare": "With and without",
+    "beside": "Compare with",
+    "style_picture": "Style picture",
+}
 
 HOSTS_OWN = frozenset({"Width", "Height", "Upscaler", "Upscale", "Name", "Save", "Delete"})
 """Words that the host's own language packs translate; ours would stand in the place of theirs on the whole page."""

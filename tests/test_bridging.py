@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ def test_periods_are_those_of_the_papers_figure_7(gamma: float, moves: int) -> N
 
 @pytest.mark.parametrize("gamma", [0.015, 0.125, 0.25, 0.5, 1.0])
 def test_the_grid_repeats_after_its_period_and_not_before(gamma: float) -> None:
-    places = [cyclic(gamma, moves, 0) for moves in range(2 * period(gamma))]
+    places = [cyclic(gamma, ("ring", "ring"), moves, 0) for moves in range(2 * period(gamma))]
     assert places[: period(gamma)] == places[period(gamma) :]
     assert len(set(places)) == period(gamma)
 
@@ -124,16 +126,37 @@ def test_elastic_edges_stretch_a_native_tile_at_the_border_by_up_to_a_quarter(
     assert max(sides) <= 80
 
 
-@pytest.mark.parametrize(("edges", "share"), [("ring", 1), ("clamp", 1), ("elastic", 0.5)])
+@pytest.mark.parametrize(("edges", "room"), [("ring", 64), ("clamp", 64), ("elastic", 32), ("sway", 32)])
 @pytest.mark.parametrize("fit", ["native", "fitted"])
-@pytest.mark.parametrize("gamma", [0.125, 0.25])
-def test_gamma_is_the_share_of_a_tile_that_a_cyclic_grid_moves(
-    edges: str, share: float, fit: str, gamma: float
+@given(st.integers(0, 200), st.integers(0, 40))
+def test_gamma_is_the_share_of_a_tile_that_a_cyclic_grid_moves_at_a_time(
+    edges: str, room: int, fit: str, thousandths: int, evaluation: int
 ) -> None:
-    """On elastic edges half of it, as its help says: lines have half of that room."""
+    """Measured at the tiles themselves: where their borders stand, in a room at whose end they begin anew."""
+    gamma = 0.005 * thousandths
     method = grid((64, 256), fit=fit, edges=edges, schedule="cyclic", gamma=gamma)
-    assert method.offset(0)[1] == 0
-    assert method.offset(1)[1] == gamma * 64 * share
+    plan = method.plan(evaluation)
+    inner = next(tile.x.keep.start for tile in plan.tiles if tile.x.keep.start > 0)
+    wanted = Fraction(thousandths, 200) * 64 * evaluation
+    off = (inner + plan.shift[1] - wanted) % room
+    assert min(off, room - off) <= Fraction(1, 2)
+
+
+@pytest.mark.parametrize("edges", EDGES)
+@pytest.mark.parametrize("gamma", [0.125, 0.2])
+def test_a_cyclic_grid_moves_as_far_on_all_edges(edges: str, gamma: float) -> None:
+    method = grid((320, 320), fit="native", edges=edges, schedule="cyclic", gamma=gamma, movement="together")
+    assert method.offset(0) == (0, 0)
+    assert method.offset(1) == (round(gamma * 64), round(gamma * 64))
+
+
+@pytest.mark.parametrize(("edges", "still"), [("elastic", {0, 0.5, 1}), ("sway", {0, 0.5, 1}), ("ring", {0, 1})])
+def test_a_grid_that_moves_by_all_of_its_room_stands_still(edges: str, still: set[float]) -> None:
+    def places(gamma: float) -> set[int]:
+        method = grid(edges=edges, fit="native", schedule="cyclic", gamma=gamma)
+        return {method.offset(evaluation)[1] for evaluation in range(9)}
+
+    assert {gamma for gamma in (0, 0.25, 0.5, 0.75, 1) if len(places(gamma)) == 1} == still
 
 
 @given(st.floats(0, 1, exclude_max=True))

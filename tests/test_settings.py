@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_instantas.infotext import DEFAULTS, KEY, VERSION, from_text, quoted, to_text
+from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import Settings, SettingsError, allowed, names, option, parse_settings
 
 
@@ -123,6 +125,27 @@ def test_an_old_infotext_is_read_as_it_was_meant() -> None:
     )
     before_tables = from_text('{"version": 3, "done": "", "settings": {"method": "ScaleCrafter"}}')
     assert before_tables == parse_settings({"method": "ScaleCrafter", "told_size": "canvas", "dilated_levels": 1})
+
+
+@pytest.mark.parametrize("edges", ["elastic", "sway", "elastic/sway", "ring", "clamp", "ring/clamp"])
+@pytest.mark.parametrize("gamma", [0.015, 0.2, 0.25, 0.37123, 0.5, 1])
+def test_before_version_6_a_cyclic_grid_moved_by_a_share_of_its_room(edges: str, gamma: float) -> None:
+    read = from_text(f"v5 schedule=cyclic, edges={json.dumps(edges)}, fit=native, gamma={gamma}: 12 tiles")
+    method = make_method(Request((320, 320), 64, read, steps=90))
+    room = 64 if edges in ("ring", "clamp", "ring/clamp") else 32
+    for evaluation in range(40):
+        for axis, moves in enumerate((evaluation // 2, (evaluation + 1) // 2)):
+            share = Fraction(gamma).limit_denominator(10_000) * moves % 1
+            place = share if room == 64 else (share + Fraction(1, 2)) % 1 - Fraction(1, 2)
+            assert method.offset(evaluation)[axis] == round(float(place) * room)
+
+
+def test_one_gamma_for_two_rooms_stays_as_it_was() -> None:
+    assert from_text("v5 schedule=cyclic, edges=elastic/ring, gamma=0.2: 12 tiles").gamma == 0.2
+    assert from_text("v5 schedule=cyclic, wrap=horizontal, gamma=0.2: 12 tiles").gamma == 0.2
+    assert from_text("v5 schedule=cyclic, wrap=both, gamma=0.2: 12 tiles").gamma == 0.2
+    assert from_text("v5 gamma=0.2: 12 tiles").gamma == 0.2
+    assert from_text("v6 schedule=cyclic, gamma=0.2: 12 tiles").gamma == 0.2
 
 
 @given(valid_settings, st.text(), st.text())

@@ -87,6 +87,9 @@ class PresetStore:
         path = self._path(name)
         if not path.exists() and len(self._files()) >= MAX_PRESETS:
             raise PresetError(f"there are {MAX_PRESETS} presets already; delete one first")
+        self._write(path, name, document)
+
+    def _write(self, path: Path, name: str, document: Any) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
         content = {"name": name.strip(), "preset": document} if DIGEST in path.name else document
@@ -106,6 +109,16 @@ class PresetStore:
         except ValueError as error:
             raise PresetError(f"preset {name.strip()!r} cannot be read: {error}") from None
         return content["preset"] if DIGEST in path.name else content
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a preset another name, that none has yet."""
+        if name.strip() == new.strip():
+            raise PresetError(f"preset {name.strip()!r} has that name already")
+        if self._path(new).exists():
+            raise PresetError(f"there is a preset {new.strip()!r} already; take another name, or delete it first")
+        content = self.load(name)
+        self._write(self._path(new), new, content)
+        self.delete(name)
 
     def delete(self, name: str) -> None:
         """Remove a preset."""

@@ -26,14 +26,10 @@ def instantas(request: Request) -> Method:
     grid = axes(request.canvas, request.side, settings.fit)
     if all(axis.count == 1 for axis in grid) and not any(settings.wraps_per_axis):
         return Direct(request.canvas)
-    vertical, horizontal = (
-        "ring" if wraps else edges
-        for wraps, edges in zip(settings.wraps_per_axis, settings.edges_per_axis, strict=True)
-    )
     return BridgedGrid(
         axes=grid,
         position=_position(request),
-        edges=(vertical, horizontal),
+        edges=settings.edges_in_use,
         movement=settings.movement,
         wraps=settings.wraps_per_axis,
         context=_context(settings.fit, request.steps),
@@ -56,7 +52,7 @@ def _position(request: Request) -> Position:
     stands_still = settings.schedule == "cyclic" and period(settings.gamma) == 1
     if stands_still and any(settings.wraps_per_axis):
         return halfway(settings.wraps_per_axis)
-    return make_position(settings.schedule, settings.gamma, request.seed)
+    return make_position(settings.schedule, settings.gamma, request.seed, settings.edges_in_use)
 
 
 def _context(fit: str, evaluations: int) -> Context:

@@ -60,8 +60,9 @@ class Bridging(Options):
         le=1,
         step=0.005,
         idle_beside=lambda settings: None if settings.schedule == "cyclic" else f"schedule {settings.schedule}",
-        help="How far a cyclic grid moves at a time, as a share of a tile; on elastic edges, where lines have half of "
-        "that room, half as far. Other schedules ignore it.",
+        help="How far a cyclic grid moves at a time, as a share of a tile, whatever the edges. On elastic and sway "
+        "edges lines have half a tile of room: with 0.5 they come back at once and stand still. Other schedules "
+        "ignore it.",
     )
     schedule: str = Field(
         "golden",
@@ -218,3 +219,11 @@ class Batch(Options):
 
 class MethodOptions(Holding, Reach, Wrap, StyleOptions, Batch, TileSide, Fit, Bridging, Overlap, Choice):
     """All settings that methods read, and those of the noise that their tiles begin with."""
+
+    @property
+    def edges_in_use(self) -> tuple[str, str]:
+        """`edges_per_axis`, but for an axis that the picture is closed on: that is a ring."""
+        vertical, horizontal = (
+            "ring" if wraps else edges for wraps, edges in zip(self.wraps_per_axis, self.edges_per_axis, strict=True)
+        )
+        return vertical, horizontal

@@ -77,6 +77,22 @@ def test_the_line_for(values: dict, size: tuple[int, int], expected: str) -> Non
     assert forecast(settings(**values), [PlannedPass("", size, 20)], native=64).startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("edges", "gamma", "said"),
+    [
+        ("ring", 0.25, "; the grid moves 128 px down and 128 px across at a time"),
+        ("elastic", 0.25, "; the grid moves 128 px down and 128 px across at a time"),
+        ("elastic/ring", 0.5, "; the grid moves 256 px across at a time"),
+        ("sway", 0.5, "; the grid stands still"),
+        ("clamp", 0.0, "; the grid stands still"),
+    ],
+)
+def test_the_line_says_how_far_a_cyclic_grid_moves(edges: str, gamma: float, said: str) -> None:
+    chosen = settings(fit="native", edges=edges, gamma=gamma, schedule="cyclic")
+    assert forecast(chosen, [PlannedPass("", (1024, 1024), 20)], native=64).endswith(said)
+    assert "the grid" not in forecast(settings(edges=edges), [PlannedPass("", (1024, 1024), 20)], native=64)
+
+
 def test_the_line_warns_of_a_picture_that_the_file_format_cannot_hold() -> None:
     wide = [PlannedPass("", (64, 20000), 1)]
     assert "webp files hold at most 16383 pixels a side" in forecast(settings(), wide, 64, Output("webp"))

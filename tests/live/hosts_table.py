@@ -64,7 +64,7 @@ FEATURES = {
     "The host's own MultiDiffusion and HyperTile": ("test_live_neighbours::*",),
     "API, infotext, sizes, X/Y/Z": ("test_api::*",),
     "360° pictures and textures": ("test_live_panorama::*",),
-    "The panel": ("test_page::*",),
+    "The panel": ("test_page::*", "test_live_presets::*", "test_live_comparing::*"),
     "The panel in the host's language": ("test_live_languages::*",),
     "The region editor": ("test_editor::*",),
     "Half precision, --medvram, --lowvram, fp8": ("test_live_precision::*",),

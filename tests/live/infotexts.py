@@ -12,7 +12,7 @@ from client import Made
 def recorded(infotext: str) -> dict[str, Any]:
     """The value under "InstantAS" in parts: its version, the settings that it names, and what was done.
 
-    A quoted text such as "v5 tile=128, fit=fitted: 6 tiles". Values are words, or JSON.
+    A quoted text such as "v6 tile=128, fit=fitted: 6 tiles". Values are words, or JSON.
     """
     start = infotext.index('InstantAS: "v') + len("InstantAS: ")
     version, rest = re.match(r"v(\d+)(.*)", json.JSONDecoder().raw_decode(infotext[start:])[0], re.DOTALL).groups()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from page import Tab
-from playwright.sync_api import expect
 from webui import WebUI
 
 
@@ -159,33 +158,3 @@ def test_the_settings_page_chooses_the_defaults(page: Any, webui: WebUI) -> None
     made = webui.client.txt2img({"enabled": True})
     webui.client.post("/sdapi/v1/options", {"instantas_gamma": 0.25})
     assert "gamma=0.4" in made.infotext
-
-
-def test_a_preset_sets_the_panel_and_what_is_changed_is_told(txt2img: Tab) -> None:
-    note = txt2img.page.locator(txt2img.panel("preset_note")).first
-    txt2img.open_panel()
-    txt2img.small(steps=4)
-    txt2img.choose(txt2img.panel("preset"), "As in the paper")
-    expect(note).to_contain_text("InstantAS as published")
-    assert (txt2img.value("edges"), txt2img.value("schedule"), txt2img.value("fit")) == ("ring", "cyclic", "native")
-    expect(note).not_to_contain_text("Changed")
-    txt2img.unfold_details()
-    txt2img.fill(txt2img.panel("gamma"), 0.3)
-    expect(note).to_contain_text("Changed here: Bridging γ 0.3.")
-    txt2img.generate()
-    assert "edges=ring" in txt2img.infotext()
-
-
-def test_a_preset_of_ones_own_is_kept_and_deleted(txt2img: Tab) -> None:
-    txt2img.open_panel()
-    txt2img.choose(txt2img.panel("preset"), "Seamless texture")
-    txt2img.page.click(f"{txt2img.panel('own_presets')} > .label-wrap")
-    txt2img.fill(txt2img.panel("preset_name"), "Cloth")
-    txt2img.page.click(txt2img.panel("preset_save"))
-    said = txt2img.page.locator(txt2img.panel("preset_said")).first
-    expect(said).to_contain_text("Saved Cloth.")
-    txt2img.choose(txt2img.panel("preset"), "Standard")
-    txt2img.choose(txt2img.panel("preset"), "Cloth")
-    expect(txt2img.page.locator(f"{txt2img.panel('wrap')} input").first).to_have_value("both")
-    txt2img.page.click(txt2img.panel("preset_delete"))
-    expect(said).to_contain_text("Deleted Cloth.")

@@ -12,7 +12,7 @@ from modules import shared
 
 from lib_instantas.agreement import Offer, choices_of, readers
 from lib_instantas.hosts.a1111.offers import offer_of_host
-from lib_instantas.hosts.a1111.presets import preset_names
+from lib_instantas.hosts.a1111.own_presets import preset_names
 from lib_instantas.presets import KEY
 from lib_instantas.settings import Settings
 

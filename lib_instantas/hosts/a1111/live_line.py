@@ -163,7 +163,18 @@ def _describe(settings: Settings, work: PlannedPass, native: int, levels: int | 
     if summary.dilated:
         return f"{about}{summary}; the whole picture at once, {_times_native(request)}"
     instead = f"of a tile instead of {work.evaluations} of {_shown(work.size)}"
-    return f"{about}{summary} {instead}: about {summary.work:.2g} times the work, and the memory of a tile"
+    cost = f"about {summary.work:.2g} times the work, and the memory of a tile"
+    return f"{about}{summary} {instead}: {cost}{_travel(summary)}"
+
+
+def _travel(summary: Summary) -> str:
+    """How far a cyclic grid moves at a time, (down, across) in image pixels, as its plans have it; else nothing."""
+    if summary.period is None or len(summary.offsets) < 2:
+        return ""
+    axes = zip(*summary.offsets, strict=True)
+    moves = (next((abs(place) for place in places if place), 0) for places in axes)
+    told = [f"{move * LATENT_SCALE} px {way}" for move, way in zip(moves, ("down", "across"), strict=True) if move]
+    return f"; the grid moves {' and '.join(told)} at a time" if told else "; the grid stands still"
 
 
 def _both_stages(settings: Settings, passes: Sequence[PlannedPass], native: int) -> str:

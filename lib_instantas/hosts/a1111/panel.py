@@ -13,7 +13,8 @@ from lib_instantas.components import component_of
 from lib_instantas.editor.page import HIDDEN
 from lib_instantas.hosts.a1111.composing import upscalers
 from lib_instantas.hosts.a1111.live_line import FOLLOWED, line_for
-from lib_instantas.hosts.a1111.presets import PresetRow, note_for, paragraph
+from lib_instantas.hosts.a1111.own_presets import paragraph
+from lib_instantas.hosts.a1111.presets import PresetRow, note_for
 from lib_instantas.hosts.a1111.samplers import refusal
 from lib_instantas.hosts.a1111.settings_page import choices_here, default_settings
 from lib_instantas.hosts.a1111.style import add_picture_upload
@@ -54,6 +55,10 @@ COMPOSE = (("compose_strength", "compose_guidance"), ("compose_upscaler",), ("co
 STYLE = (("style_alignment",), ("style_reference",))
 VAE = (("vae", "vae_mode", "vae_tile"),)
 """What works by itself, folded away; a setting that is named nowhere gets a row of its own after DETAILS."""
+
+
+BUTTONS = {"edit_regions": "Edit regions", "clear_regions": WORDS["clear_regions"], "compare": WORDS["compare"]}
+"""What the page's scripts do when they are pressed, but for the second."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ class Panel:
         def write(preset: str | None, *values: Any) -> tuple[str, str]:
             ours, of_page = values[: len(self._by_name)], values[len(self._by_name) :]
             line = line_for(ours, dict(zip(followed, of_page, strict=True)))
-            return paragraph(line), note_for(preset, ours)
+            return paragraph(line), note_for(preset, ours, self._elem_id)
 
         inputs = [self.presets.choice, *self.components, *followed.values()]
         for component in inputs:
@@ -137,12 +142,13 @@ class Panel:
         self._rows([*switch, *FIRST, (REGIONS,)], interactive)
         self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
         with gr.Row():
-            edit, clear = (
+            edit, clear, compare = (
                 gr.Button(label, elem_id=self._elem_id(name), size="sm", interactive=interactive)
-                for name, label in (("edit_regions", "Edit regions"), ("clear_regions", WORDS["clear_regions"]))
+                for name, label in BUTTONS.items()
             )
         clear.click(lambda: "", None, self._by_name[REGIONS], show_progress=False, queue=False)
-        edit.do_not_save_to_config = clear.do_not_save_to_config = True
+        for button in (edit, clear, compare):
+            button.do_not_save_to_config = True
         with gr.Accordion(TITLES["size"], open=False, elem_id=self._elem_id("size_details")):
             note(NOTES["size"])
             self._rows(SIZE, interactive)

@@ -1,17 +1,14 @@
-"""Presets in the panel: one choice that sets everything below it, and the user's own in the host's data folder."""
+"""Presets in the panel: one choice that sets everything below it, and marks at what has been changed since."""
 
 from __future__ import annotations
 
 import html
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
-from modules import paths
 
-from lib_instantas.editor.presets import PresetError, PresetStore
+from lib_instantas.hosts.a1111.own_presets import OwnPresets, own_presets, paragraph, preset_names, settings_of
 from lib_instantas.presets import (
     KEY,
     PRESET_NAMES,
@@ -22,36 +19,13 @@ from lib_instantas.presets import (
     expanded,
     preset_values,
 )
-from lib_instantas.settings import Settings, SettingsError, names, option, parse_settings
-from lib_instantas.texts import TITLES, WORDS
+from lib_instantas.settings import Settings, SettingsError, names, option
+from lib_instantas.texts import WORDS
 
-logger = logging.getLogger(__name__)
+QUIET: dict[str, Any] = {"show_progress": False, "queue": False}
 
-FIRST = next(iter(PRESETS))
-
-
-def store() -> PresetStore:
-    """Where the user's own presets are kept, a file for each."""
-    return PresetStore(Path(paths.data_path) / "instantas" / "settings")
-
-
-def own_presets() -> dict[str, Values]:
-    """The user's presets, by name: in which settings each differs from the defaults. Unreadable ones are left out."""
-    kept: dict[str, Values] = {}
-    for name in store().names():
-        try:
-            changes = store().load(name)
-            preset_values(changes)
-        except (PresetError, SettingsError, OSError) as error:
-            logger.warning("InstantAS: the preset %r is left out: %s", name, error)
-            continue
-        kept[name] = changes
-    return kept
-
-
-def preset_names() -> list[str]:
-    """All presets, the user's last."""
-    return [*PRESETS, *own_presets()]
+ElementId = Callable[[str], str]
+"""The id in the page of the part of a tab's panel that has a name."""
 
 
 def with_preset(values: Values) -> dict[str, Any]:
@@ -59,63 +33,73 @@ def with_preset(values: Values) -> dict[str, Any]:
     return expanded(values, own_presets() if KEY in values else None)
 
 
-def save(name: str, settings: Settings) -> None:
-    """Keep the settings that differ from the defaults under a name. Raises PresetError, also for a built-in's name."""
-    if name.strip() in PRESETS:
-        raise PresetError(f"{name.strip()!r} is built in; take another name")
-    store().save(name, differences(settings, preset_values({})))
-
-
 class PresetRow:
     """The choice, what differs from it, and how one's own are kept. `note` is written with the panel's live line."""
 
-    def __init__(self, elem_id: Callable[[str], str], defaults: Settings, interactive: bool) -> None:
+    def __init__(self, elem_id: ElementId, defaults: Settings, interactive: bool) -> None:
+        chosen = _matching(defaults)
         self.choice = gr.Dropdown(
             label=WORDS["preset"],
             choices=preset_names(),
-            value=_matching(defaults),
+            value=chosen,
             elem_id=elem_id(KEY),
             interactive=interactive,
         )
-        self.note = gr.HTML(elem_id=elem_id("preset_note"), elem_classes=["instantas-line"])
-        with gr.Accordion(TITLES["presets"], open=False, elem_id=elem_id("own_presets")), gr.Row():
-            self._name = gr.Textbox(label="Name", elem_id=elem_id("preset_name"), interactive=interactive)
-            self._save = gr.Button("Save", elem_id=elem_id("preset_save"), size="sm", interactive=interactive)
-            self._delete = gr.Button("Delete", elem_id=elem_id("preset_delete"), size="sm", interactive=interactive)
-        self._said = gr.HTML(elem_id=elem_id("preset_said"), elem_classes=["instantas-line"])
-        for component in (self.choice, self._name):
-            component.do_not_save_to_config = True
+        self.note = gr.HTML(
+            note_for(chosen, [getattr(defaults, name) for name in names()], elem_id),
+            elem_id=elem_id("preset_note"),
+            elem_classes=["instantas-line"],
+        )
+        self._own = OwnPresets(elem_id, interactive)
+        self.choice.do_not_save_to_config = True
 
     def connect(self, by_name: Mapping[str, Any]) -> None:
-        """A choice sets the components of all settings that belong to a preset; the buttons keep what they show."""
-        quiet: dict[str, Any] = {"show_progress": False, "queue": False}
+        """A choice sets the components of all settings that belong to a preset, and names what can be renamed."""
         set_by_presets = [by_name[name] for name in PRESET_NAMES]
-        everything = [by_name[name] for name in names()]
-        self.choice.input(_values_of, self.choice, set_by_presets, **quiet)
-        self.choice.focus(lambda: gr.update(choices=preset_names()), None, self.choice, **quiet)
-        self._save.click(_save_here, [self._name, *everything], [self.choice, self._said], **quiet)
-        self._delete.click(_delete_here, [self._name], [self.choice, self._said], **quiet)
+        self.choice.input(_values_of, self.choice, [*set_by_presets, self._own.name], **QUIET)
+        self.choice.focus(lambda: gr.update(choices=preset_names()), None, self.choice, **QUIET)
+        self._own.connect(self.choice, by_name, QUIET)
 
 
-def note_for(chosen: str | None, values: Sequence[Any]) -> str:
-    """What the chosen preset is for, and what of it has been changed; empty while a value is wrong."""
+def note_for(chosen: str | None, values: Sequence[Any], elem_id: ElementId) -> str:
+    """What the chosen preset is for, and what of it has been changed, marked too; empty while a value is wrong.
+
+    Each text is an element of its own, because the host translates whole ones.
+    """
     changes = changes_by_name(None if chosen in PRESETS else own_presets()).get(chosen or "")
     if changes is None:
         return ""
     try:
-        changed = differences(_settings(values), preset_values(changes))
+        changed = differences(settings_of(values), preset_values(changes))
     except SettingsError:
         return ""
-    about = PRESETS[chosen].about if chosen in PRESETS else "A preset of your own."
+    about = paragraph(PRESETS[chosen].about if chosen in PRESETS else WORDS["own_preset"])
     if not changed:
-        return paragraph(about)
-    told = ", ".join(f"{option(name).field_info.extra['label']} {value}" for name, value in changed.items())
-    return paragraph(f"{about} Changed here: {told}.")
+        return about
+    told = ", ".join(f"{_span(_label(name))} {html.escape(_shown(value))}" for name, value in changed.items())
+    return f"{about}<p>{_span(WORDS['differs'])} {told}</p>{marks(changed, elem_id)}"
 
 
-def paragraph(text: str) -> str:
-    """A line of text for the page."""
-    return f"<p>{html.escape(text)}</p>"
+def marks(changed: Collection[str], elem_id: ElementId) -> str:
+    """A style that has `style.css` put a mark at these settings, and at the groups that they are folded away in."""
+    settings = ", ".join(f"#{elem_id(name)}" for name in changed)
+    group = f'[id^="{elem_id("")}"]:not([id$="_enabled"], [id$="_accordion"])'
+    return f'<style>{settings}, {group}:has({settings}) > .label-wrap {{ --instantas-mark: " ●"; }}</style>'
+
+
+def _span(text: str) -> str:
+    return f"<span>{html.escape(text)}</span>"
+
+
+def _label(name: str) -> str:
+    return str(option(name).field_info.extra["label"])
+
+
+def _shown(value: Any) -> str:
+    """A value as the panel's components have it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "(empty)"
 
 
 def _matching(settings: Settings) -> str | None:
@@ -125,24 +109,4 @@ def _matching(settings: Settings) -> str | None:
 
 def _values_of(chosen: str) -> list[Any]:
     values = with_preset({KEY: chosen})
-    return [values[name] for name in PRESET_NAMES]
-
-
-def _settings(values: Sequence[Any]) -> Settings:
-    return parse_settings({name: value for name, value in zip(names(), values, strict=True) if value is not None})
-
-
-def _save_here(name: str, *values: Any) -> tuple[Any, str]:
-    try:
-        save(name, _settings(values))
-    except (PresetError, SettingsError, OSError) as error:
-        return gr.update(), paragraph(str(error))
-    return gr.update(choices=preset_names(), value=name.strip()), paragraph(f"Saved {name.strip()}.")
-
-
-def _delete_here(name: str) -> tuple[Any, str]:
-    try:
-        store().delete(name)
-    except (PresetError, OSError) as error:
-        return gr.update(), paragraph(str(error))
-    return gr.update(choices=preset_names(), value=FIRST), paragraph(f"Deleted {name.strip()}.")
+    return [*(values[name] for name in PRESET_NAMES), "" if chosen in PRESETS else chosen]

@@ -22,7 +22,7 @@ from lib_instantas.hosts.a1111.panorama import mark_sphere
 from lib_instantas.hosts.a1111.parts.regions import check_region_prompts
 from lib_instantas.hosts.a1111.report import erase
 from lib_instantas.hosts.a1111.samplers import family, refusal
-from lib_instantas.hosts.a1111.settings_page import parse_arguments
+from lib_instantas.hosts.a1111.settings_page import parse_arguments, with_setting
 from lib_instantas.hosts.a1111.sizes import (
     SIZE_KEY,
     apply_own_size,
@@ -184,6 +184,23 @@ class InstantASScript(scripts.Script):
             p.extra_generation_params.pop(SIZE_KEY, None)
         if args and isinstance(args[0], Mapping) and args[0] and "enabled" not in args[0]:
             p.extra_generation_params[KEY] = to_text(settings, "off: enabled is not set")
+
+
+def arguments_of(p: Any) -> tuple[Any, ...]:
+    """The arguments that a processing object holds for the panel's script."""
+    script = _script_of(p)
+    return tuple(p.script_args[script.args_from : script.args_to])
+
+
+def change_argument(p: Any, name: str, value: Any) -> None:
+    """Give a processing object other arguments for the panel's script: with one setting, or a preset, replaced."""
+    script = _script_of(p)
+    changed = with_setting(arguments_of(p), name, value)
+    p.script_args = (*p.script_args[: script.args_from], *changed, *p.script_args[script.args_to :])
+
+
+def _script_of(p: Any) -> InstantASScript:
+    return next(one for one in p.scripts.alwayson_scripts if isinstance(one, InstantASScript))
 
 
 def _native_side_to_come(p: Any) -> int:

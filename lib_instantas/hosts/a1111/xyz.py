@@ -9,9 +9,9 @@ from typing import Any
 
 from modules import scripts
 
-from lib_instantas.hosts.a1111.presets import preset_names, with_preset
-from lib_instantas.hosts.a1111.script import InstantASScript
-from lib_instantas.hosts.a1111.settings_page import with_setting
+from lib_instantas.hosts.a1111.own_presets import preset_names
+from lib_instantas.hosts.a1111.presets import with_preset
+from lib_instantas.hosts.a1111.script import change_argument
 from lib_instantas.presets import KEY
 from lib_instantas.settings import SettingsError, kind, names, option, parse_settings
 
@@ -65,10 +65,7 @@ def _as_typed(wanted: type, text: Any) -> Any:
 
 def _apply(name: str) -> Callable[[Any, Any, Sequence[Any]], None]:
     def apply(p: Any, value: Any, values: Sequence[Any]) -> None:
-        script = next(one for one in p.scripts.alwayson_scripts if isinstance(one, InstantASScript))
-        start, stop = script.args_from, script.args_to
-        changed = with_setting(p.script_args[start:stop], name, value)
-        p.script_args = (*p.script_args[:start], *changed, *p.script_args[stop:])
+        change_argument(p, name, value)
 
     return apply
 

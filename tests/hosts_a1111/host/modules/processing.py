@@ -44,6 +44,7 @@ class Processing:
     encodes: Tensor | None = None
     styles: list[str] = field(default_factory=list)
     extra_generation_params: dict[str, Any] = field(default_factory=dict)
+    grid: bool = False
     all_seeds: list[int] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     extra_network_data: dict[str, list[Any]] | None = None
@@ -113,6 +114,10 @@ def _quoted(value: Any) -> str:
     return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ",:\n") else text
 
 
+def fix_seed(p: Processing) -> None:
+    p.seed = 7 if p.seed == -1 else p.seed
+
+
 def process_images(p: Processing) -> SimpleNamespace:
     """Pictures as the autoencoder decodes them; without one the first latent channels, eight pixels to a latent."""
     p.all_seeds = [p.seed + i for i in range(p.n_iter * p.batch_size)]
@@ -129,7 +134,19 @@ def process_images(p: Processing) -> SimpleNamespace:
             p.scripts.call("postprocess_image", p, result)
             images.append(result.image)
             infotexts.append(create_infotext(p))
-    processed = SimpleNamespace(images=images, infotexts=infotexts, latents=latents, width=p.width, height=p.height)
+    processed = SimpleNamespace(
+        images=images,
+        infotexts=infotexts,
+        latents=latents,
+        width=p.width,
+        height=p.height,
+        all_seeds=p.all_seeds,
+        index_of_first_image=0,
+    )
+    if p.grid:
+        for values in (images, infotexts):
+            values.insert(0, values[0])
+        processed.index_of_first_image = 1
     p.scripts.call("postprocess", p, processed)
     return processed
 

@@ -1,0 +1,106 @@
+"""With and without: the same seed twice in one job, by the host's own generation, for the page to show side by side."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from copy import copy
+from typing import Any
+
+import gradio as gr
+from modules import processing, scripts, shared
+
+from lib_instantas.hosts.a1111.own_presets import preset_names
+from lib_instantas.hosts.a1111.presets import with_preset
+from lib_instantas.hosts.a1111.samplers import refusal
+from lib_instantas.hosts.a1111.script import arguments_of, change_argument
+from lib_instantas.hosts.a1111.settings_page import parse_arguments
+from lib_instantas.hosts.a1111.upscaling import upscaling_of
+from lib_instantas.presets import KEY
+from lib_instantas.texts import WORDS
+from lib_instantas.tiling import LATENT_SCALE, Size, round_up
+
+logger = logging.getLogger(__name__)
+
+TITLE = "InstantAS: with and without"
+"""Of the entry in the host's list of scripts; `javascript/instantas_compare.js` knows it too."""
+
+WITHOUT = "Without InstantAS"
+
+OWN_TO_A_COPY = ("extra_generation_params", "override_settings", "styles", "comments", "init_images")
+"""What a generation changes in place, and shallow copies would share."""
+
+BESIDE_GRIDS = ("images", "infotexts")
+OF_EACH_PICTURE = (*BESIDE_GRIDS, "all_prompts", "all_negative_prompts", "all_seeds", "all_subseeds")
+"""What a host says of each of its pictures; among those of the first kind a grid may come before them."""
+
+
+class ComparisonScript(scripts.Script):
+    """Makes what the panel says, switched on, and then the same without it or with a preset."""
+
+    def title(self) -> str:
+        """The name in the page's list of scripts and in the API's `script_name`."""
+        return TITLE
+
+    def show(self, is_img2img: bool) -> Any:
+        """Where the extension works at all."""
+        return refusal() is None
+
+    def ui(self, is_img2img: bool) -> list[Any]:
+        """What the second picture is made with."""
+        beside = gr.Dropdown(
+            label=WORDS["beside"], choices=[WITHOUT, *preset_names()], value=WITHOUT, elem_id=self.elem_id("beside")
+        )
+        beside.do_not_save_to_config = True
+        return [beside]
+
+    def run(self, p: Any, beside: str = WITHOUT, *_: Any) -> Any:
+        """Both generations; interrupted, or where the second fails, what there is. SettingsError for no such preset."""
+        changes = {"enabled": False} if beside == WITHOUT else {**with_preset({KEY: beside}), "enabled": True}
+        processing.fix_seed(p)
+        shared.state.job_count = 2 * p.n_iter
+        first = processing.process_images(_changed(p, {"enabled": True}))
+        if shared.state.interrupted or getattr(shared.state, "stopping_generation", False):
+            return first
+        other = _changed(p, changes)
+        if beside == WITHOUT:
+            other.height, other.width = _canvas(p)
+        try:
+            return _both(first, processing.process_images(other), p.batch_size * p.n_iter)
+        except Exception as error:
+            logger.exception("InstantAS: the second picture of the comparison failed")
+            first.comments = f"{getattr(first, 'comments', '')}InstantAS: {beside}: {error}\n"
+            return first
+
+
+def _changed(p: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of a processing object on which no generation has begun, with some of the panel's settings changed."""
+    other = copy(p)
+    for name in OWN_TO_A_COPY:
+        if getattr(p, name, None) is not None:
+            setattr(other, name, copy(getattr(p, name)))
+    for name, value in changes.items():
+        change_argument(other, name, value)
+    return other
+
+
+def _canvas(p: Any) -> Size:
+    """(height, width) in image pixels of the latents that the extension would make: from the same noise."""
+    settings = parse_arguments(arguments_of(p))
+    upscaling = upscaling_of(p, settings)
+    if upscaling is not None:
+        return upscaling.canvas
+    height, width = settings.height or p.height, settings.width or p.width
+    return round_up(height, LATENT_SCALE), round_up(width, LATENT_SCALE)
+
+
+def _both(first: Any, second: Any, count: int) -> Any:
+    """The pictures of both, without grids and what else a host puts beside them; each with what is known of it."""
+    for name in OF_EACH_PICTURE:
+        begin, other = (one.index_of_first_image if name in BESIDE_GRIDS else 0 for one in (first, second))
+        if hasattr(first, name):
+            both = [*getattr(first, name)[begin : begin + count], *getattr(second, name)[other : other + count]]
+            setattr(first, name, both)
+    first.index_of_first_image = 0
+    first.info = first.infotexts[0]
+    return first

@@ -1,0 +1,146 @@
+"""With and without: the same seed twice, shown under a slider; the panel is as it was."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Client, difference
+from page import Tab
+from PIL import Image
+from playwright.sync_api import expect
+from webui import WebUI
+
+SCRIPT = "InstantAS: with and without"
+COMPARISON = "#txt2img_instantas_comparison"
+ASKED: dict[str, Any] = {"prompt": "", "negative_prompt": "", "sampler_name": "Euler", "seed": 5, "cfg_scale": 7}
+
+_FIELDS = """() => [...document.querySelectorAll("#tab_txt2img :is(input, textarea)")].filter(
+    field => !field.closest("[id^=generation_info], .instantas-comparison, [id$=_instantas_with_and_without_beside]")
+        && field.type !== "file")
+    .map(field => `${field.closest("[id]").id}: ${field.type === "checkbox" ? field.checked : field.value}`)"""
+_SOURCES = (
+    """() => [...new Set([...document.querySelectorAll("#txt2img_gallery .thumbnail-item img")].map(i => i.src))]"""
+)
+
+
+@pytest.fixture
+def txt2img(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Tab]:
+    webui.client.txt2img(width=64, height=64, steps=1)
+    theme = request.node.callspec.params.get("theme", "light") if hasattr(request.node, "callspec") else "light"
+    page = browser.new_page(viewport={"width": 1400, "height": 1300})
+    page.goto(f"{webui.url}/?__theme={theme}")
+    page.wait_for_selector("#txt2img_generate")
+    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    tab = Tab(page)
+    tab.open_panel()
+    tab.small()
+    tab.fill("#txt2img_seed", 5)
+    tab.page.wait_for_timeout(1000)  # Gradio answers one change after the other
+    yield tab
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)
+    page.close()
+
+
+def made(tab: Tab) -> list[Image.Image]:
+    """The pictures in the gallery, as the host serves their files."""
+    return [Image.open(io.BytesIO(tab.page.request.get(src).body())) for src in tab.page.evaluate(_SOURCES)]
+
+
+def chosen_script(tab: Tab) -> Any:
+    return tab.page.locator("#tab_txt2img #script_list input").first
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_button_shows_both_and_leaves_every_setting_as_it_was(txt2img: Tab, client: Client, theme: str) -> None:
+    page = txt2img.page
+    before = page.evaluate(_FIELDS)
+    page.click(txt2img.panel("compare"))
+    page.wait_for_selector(f"{COMPARISON} img", timeout=90_000)
+    first, second = made(txt2img)
+    assert "InstantAS:" in first.info["parameters"]
+    assert "InstantAS" not in second.info["parameters"]
+    for picture, settings in ((first, {"enabled": True}), (second, None)):
+        alone = client.txt2img(settings, width=320, height=192, steps=2, **ASKED)
+        assert difference(picture, alone.images[0]) < 1
+        assert f"Seed: {ASKED['seed']}" in picture.info["parameters"]
+    assert difference(first, second) > 1
+    expect(chosen_script(txt2img)).to_have_value("None")
+    assert page.evaluate(_FIELDS) == before
+    assert_slides(txt2img)
+
+
+def assert_slides(tab: Tab) -> None:
+    """With the keyboard and by dragging, and the upper picture is cut off there."""
+    slider, over = (
+        tab.page.locator(f"{COMPARISON} input[type=range]"),
+        tab.page.locator(f"{COMPARISON} .instantas-over"),
+    )
+    sources = tab.page.locator(f"{COMPARISON} img").evaluate_all("pictures => pictures.map(picture => picture.src)")
+    assert sorted(sources) == sorted(tab.page.evaluate(_SOURCES))
+    assert "InstantAS" in slider.get_attribute("aria-label")
+    assert "50%" in over.evaluate("picture => getComputedStyle(picture).clipPath")
+    slider.focus()
+    for _ in range(20):
+        slider.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "70 % InstantAS"
+    assert "30%" in over.evaluate("picture => getComputedStyle(picture).clipPath")
+    box = slider.bounding_box()
+    tab.page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2)
+    tab.page.mouse.down()
+    tab.page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] / 2)
+    tab.page.mouse.up()
+    assert 20 < int(slider.input_value()) < 30
+
+
+def test_the_hosts_list_compares_with_a_preset_until_the_next_picture(txt2img: Tab) -> None:
+    txt2img.choose("#tab_txt2img #script_list", SCRIPT)
+    beside = "#script_txt2img_instantas_with_and_without_beside"
+    txt2img.page.wait_for_selector(f"{beside} input", state="visible")
+    txt2img.choose(beside, "As in the paper")
+    txt2img.page.click("#txt2img_generate")
+    txt2img.page.wait_for_selector(f"{COMPARISON} img", timeout=90_000)
+    first, second = made(txt2img)
+    assert "edges=ring" not in first.info["parameters"]
+    assert "edges=ring, fit=native" in second.info["parameters"]
+    expect(txt2img.page.locator(f"{COMPARISON} .instantas-right")).to_have_text("As in the paper")
+    txt2img.choose("#tab_txt2img #script_list", "None")
+    txt2img.generate()
+    expect(txt2img.page.locator(COMPARISON)).to_have_count(0)
+
+
+def test_interrupted_there_is_one_picture_and_nothing_to_compare(txt2img: Tab) -> None:
+    txt2img.fill("#txt2img_steps", 150)
+    txt2img.page.click(txt2img.panel("compare"))
+    txt2img.page.wait_for_selector("#txt2img_interrupt", state="visible")
+    expect(chosen_script(txt2img)).to_have_value("None")
+    txt2img.page.click("#txt2img_interrupt")
+    txt2img.page.wait_for_function(f"() => ({_SOURCES})().length > 0", timeout=90_000)
+    txt2img.page.wait_for_timeout(2000)
+    (only,) = made(txt2img)
+    assert "InstantAS:" in only.info["parameters"]
+    expect(txt2img.page.locator(COMPARISON)).to_have_count(0)
+
+
+def test_the_api_makes_both_too(client: Client) -> None:
+    asked = {"width": 320, "height": 192, "steps": 2, **ASKED}
+    both = client.txt2img({"enabled": True, "width": 333}, script_name=SCRIPT, script_args=[], **asked)
+    assert [image.size for image in both.images] == [(333, 192), (336, 192)]
+    without = client.txt2img(**{**asked, "width": 336})
+    assert difference(both.images[1], without.images[0]) < 1
+    assert both.info["infotexts"][1] == without.infotext
+
+
+def test_a_given_picture_is_enlarged_in_both(client: Client) -> None:
+    given = client.txt2img(**{**ASKED, "width": 120, "height": 88, "steps": 1}).images[0]
+    asked = {**ASKED, "width": 64, "height": 64, "steps": 4, "denoising_strength": 0.5}
+    both = client.img2img(given, {"enabled": True, "upscale_by": 2}, script_name=SCRIPT, script_args=[], **asked)
+    assert [image.size for image in both.images] == [(240, 176), (240, 176)]
+    without = client.img2img(given, **{**asked, "width": 240, "height": 176})
+    assert difference(both.images[1], without.images[0]) < 1
+    assert both.info["infotexts"][1] == without.infotext
