@@ -21,8 +21,9 @@ from lib_instantas.hosts.enlarging import enlarged_latents, enlarged_picture
 from lib_instantas.hosts.jobs import Stage
 from lib_instantas.hosts.keeping import LatentKeeper
 from lib_instantas.hosts.samplers import evaluations_of, evaluations_per_step, use_sampler
+from lib_instantas.hosts.swapping import ReferenceSwap
 from lib_instantas.hosts.synchronising import Features, Synchroniser
-from lib_instantas.methods import DisplacedGrid, make_method
+from lib_instantas.methods import DisplacedGrid, InterleavedGrid, make_method
 from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.tiling import LATENT_SCALE
 
@@ -105,7 +106,7 @@ class Stages:
             if (lora := self.loras.of(stage, before)) is not None:
                 stack.enter_context(lora.on(self.pipeline.unet))
             changes, synchroniser = self._between_steps(stage), self._synchroniser(stage)
-            maker = synchroniser or next((one for one in changes if isinstance(one, Elastic)), None)
+            maker = synchroniser or next((one for one in changes if not isinstance(one, LatentKeeper)), None)
             stack.enter_context(self._tiled(stage, watcher, maker.make_denoiser if maker else TiledDenoiser))
             coders = [stack.enter_context(encoding(self.pipeline.vae, stage.settings, watcher.vae_tile))]
             pipeline, arguments = self._beginning(stage, before)
@@ -160,7 +161,7 @@ class Stages:
             sharing=self.sharing,
         )
 
-    def _between_steps(self, stage: Stage) -> list[LatentKeeper | Elastic]:
+    def _between_steps(self, stage: Stage) -> list[LatentKeeper | Elastic | ReferenceSwap]:
         """What changes the canvas after a step, besides the sampler."""
         if not self._on(stage):
             return []
@@ -169,6 +170,9 @@ class Stages:
             return [LatentKeeper(self.pipeline, method)]
         if stage.settings.method == "ElasticDiffusion":
             return [Elastic(self.pipeline, stage.job.seed, stage.guidance, stage.evaluations)]
+        if isinstance(method, InterleavedGrid) and method.guided:
+            job = stage.job
+            return [ReferenceSwap(self.pipeline, method, job.seed, stage.guidance, stage.steps, stage.evaluations)]
         return []
 
     def _after_step(
@@ -177,7 +181,7 @@ class Stages:
         watcher: Watcher,
         stack: ExitStack,
         coders: list[Coder | None],
-        changes: list[LatentKeeper | Elastic],
+        changes: list[LatentKeeper | Elastic | ReferenceSwap],
         synchroniser: Synchroniser | None,
     ) -> Callable[..., dict[str, Any]]:
         vae = self.pipeline.vae
