@@ -177,10 +177,11 @@ def fstd_4(bench: Bench) -> Section:
 
 
 def field(bench: Bench) -> Section:
-    """SpotDiffusion, TwinDiffusion and SaFa beside InstantAS and MultiDiffusion's tiles of the same overlap."""
+    """Methods of later papers beside InstantAS and MultiDiffusion, each with the same tiles."""
     pairs = {
         "SpotDiffusion": "InstantAS",
         "TwinDiffusion, 75 %": "MultiDiffusion, 75 %",
+        "Merge-Attend-Diffuse, 75 %": "MultiDiffusion, 75 %",
         "SaFa*, 20 %": "MultiDiffusion, 20 %",
         "SaFa, 20 %": "SaFa*, 20 %",
     }

@@ -94,6 +94,7 @@ FIELD = {
     "SpotDiffusion": engine("SpotDiffusion"),
     "MultiDiffusion, 75 %": engine("MultiDiffusion", overlap=0.75),
     "TwinDiffusion, 75 %": engine("TwinDiffusion", overlap=0.75),
+    "Merge-Attend-Diffuse, 75 %": engine("Merge-Attend-Diffuse", overlap=0.75),
     "MultiDiffusion, 20 %": engine("MultiDiffusion", overlap=0.2),
     "SaFa*, 20 %": engine("Latent Swap", overlap=0.2),
     "SaFa, 20 %": engine("SaFa", overlap=0.2),

@@ -80,7 +80,7 @@ class TilePlan:
     the grid's origin stands on such an axis. `weights` maps a window's size to its weight map [h, w], positive
     everywhere: each pixel is the weighted mean of the tiles that see it. `portions` maps a tile instead to its portion
     of each pixel of its window [h, w]; those of all tiles that see a pixel add up to 1. With neither, cover is exact:
-    each pixel comes from the one tile that keeps it.
+    each pixel comes from the one tile that keeps it. Tiles that belong `together` are asked about in one call.
     """
 
     canvas: Size
@@ -89,6 +89,7 @@ class TilePlan:
     weights: Callable[[Size], Tensor] | None = None
     closed: tuple[bool, bool] = (False, False)
     portions: Callable[[Tile], Tensor] | None = None
+    together: bool = False
 
     @property
     def is_exact(self) -> bool:

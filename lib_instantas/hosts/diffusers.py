@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lib_instantas.denoiser import Around, TiledDenoiser
-from lib_instantas.methods import Method, Redilated, Request, make_method
+from lib_instantas.merged_attention import MergedAttention
+from lib_instantas.methods import MergedGrid, Method, Redilated, Request, make_method
 from lib_instantas.noise_damping import damped
 from lib_instantas.redilation import Redilation, levels_of
 from lib_instantas.settings import Settings
@@ -57,11 +58,12 @@ def tiled_unet(
             method = make_method(request)
             redilation = _redilation(unet, method, guidance)
             dilated = [] if redilation is None else [redilation]
+            merged = [MergedAttention([unet], method.until)] if isinstance(method, MergedGrid) else []
             denoiser = make_denoiser(
                 model,
                 method,
                 tile_batch=settings.tile_batch,
-                around=(*around, *dilated),
+                around=(*around, *dilated, *merged),
                 before_batch=before_batch,
                 tell=ToldSize(settings.told_size),
                 sharing=sharing,

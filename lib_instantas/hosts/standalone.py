@@ -69,6 +69,7 @@ class Generator:
         lacking = {
             Capability.KNOWN_VAE: not is_known(self.pipeline.vae),
             Capability.REGIONS: not has_cross_attention(self.pipeline.unet),
+            Capability.ATTENTION: not has_cross_attention(self.pipeline.unet),
             Capability.CONVOLUTIONS: not hasattr(self.pipeline.unet, "down_blocks"),
             Capability.SIZES: self.pipeline.unet.config.addition_embed_type != "text_time",
             Capability.GIVEN_PICTURE: True,

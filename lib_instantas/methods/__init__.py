@@ -25,6 +25,7 @@ from lib_instantas.methods.fstd import DisplacedGrid  # isort: skip
 from lib_instantas.methods.spotdiffusion import RolledGrid  # isort: skip
 from lib_instantas.methods.twindiffusion import TwinGrid  # isort: skip
 from lib_instantas.methods.safa import InterleavedGrid  # isort: skip
+from lib_instantas.methods.merging import MergedGrid  # isort: skip
 from lib_instantas.methods.scalecrafter import Dilation, Redilated, same_factor  # isort: skip
 from lib_instantas.methods.scalecrafter_tables import Level  # isort: skip
 from lib_instantas.methods.comparison import ContextGrid  # isort: skip
@@ -42,6 +43,7 @@ __all__ = [
     "DisplacedGrid",
     "InterleavedGrid",
     "Level",
+    "MergedGrid",
     "Method",
     "MethodOptions",
     "OverlappingGrid",
