@@ -14,8 +14,8 @@ from lib_instantas.capabilities import ALL, Capability
 from lib_instantas.methods import METHODS, NAMES, Request, make_method, plans_depend_on_seed
 from lib_instantas.settings import SettingsError, names, option, parse_settings
 
-WEBUI = ALL - {Capability.GRADIENTS, Capability.ATTENTION, Capability.SECOND_PICTURE}
-STANDALONE = ("SyncDiffusion", "ElasticDiffusion", "SaFa", "Merge-Attend-Diffuse")
+WEBUI = ALL - {Capability.GRADIENTS, Capability.ATTENTION, Capability.LATENTS, Capability.SECOND_PICTURE}
+STANDALONE = ("SyncDiffusion", "ElasticDiffusion", "SaFa", "Merge-Attend-Diffuse", "DemoFusion")
 REGION = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a dog"}
 
 

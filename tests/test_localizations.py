@@ -37,7 +37,7 @@ def test_every_translation_says_something_of_its_own(translated: dict[str, str])
 
 def test_names_of_choices_and_numbers_are_not_translated(translated: dict[str, str]) -> None:
     kept = (
-        r"ScaleCrafter|SpotDiffusion|TwinDiffusion|Latent Swap|SaFa|Merge-Attend-Diffuse|SyncDiffusion|"
+        r"ScaleCrafter|SpotDiffusion|TwinDiffusion|Latent Swap|SaFa|Merge-Attend-Diffuse|DemoFusion|SyncDiffusion|"
         r"ElasticDiffusion|InstantAS|MultiDiffusion|FSTD|UNet|SDXL|LoRA|clamp|sway"
     )
     for text, other in translated.items():

@@ -26,6 +26,7 @@ from lib_instantas.methods.spotdiffusion import RolledGrid  # isort: skip
 from lib_instantas.methods.twindiffusion import TwinGrid  # isort: skip
 from lib_instantas.methods.safa import InterleavedGrid  # isort: skip
 from lib_instantas.methods.merging import MergedGrid  # isort: skip
+from lib_instantas.methods.demofusion import ShakenGrid, phases  # isort: skip
 from lib_instantas.methods.scalecrafter import Dilation, Redilated, same_factor  # isort: skip
 from lib_instantas.methods.scalecrafter_tables import Level  # isort: skip
 from lib_instantas.methods.comparison import ContextGrid  # isort: skip
@@ -50,9 +51,11 @@ __all__ = [
     "Redilated",
     "Request",
     "RolledGrid",
+    "ShakenGrid",
     "TwinGrid",
     "instantas",
     "make_method",
+    "phases",
     "plans_depend_on_seed",
     "register",
     "same_factor",

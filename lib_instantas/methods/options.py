@@ -34,8 +34,8 @@ class Choice(Options):
         "(slower). TwinDiffusion: averaged, and made alike from left to right. Latent Swap: overlapping tiles, "
         "interleaved column by column. FSTD: tiles at a random offset; pixels that no tile covers keep their last"
         " value. ScaleCrafter: the whole picture through convolutions that reach further, so that its subject is "
-        "not repeated. SaFa, Merge-Attend-Diffuse, SyncDiffusion and ElasticDiffusion: standalone only, for "
-        "comparison. direct: the whole picture at once.",
+        "not repeated. SaFa, Merge-Attend-Diffuse, DemoFusion, SyncDiffusion and ElasticDiffusion: standalone "
+        "only, for comparison. direct: the whole picture at once.",
     )
 
 
