@@ -10,6 +10,7 @@ from benchmarks.per_tile_noise import KINDS
 from benchmarks.table_bench import Bench, Section
 from benchmarks.table_layout import markdown_table
 from benchmarks.table_measures import Quality
+from benchmarks.table_outside import outside
 from benchmarks.table_scalecrafter import scalecrafter_1, scalecrafter_4
 from benchmarks.table_time import instantas_2
 from benchmarks.table_variants import (
@@ -194,7 +195,7 @@ def field(bench: Bench) -> Section:
     return _section(bench, "field", title, FIELD, {}, text, with_time=True)
 
 
-SECTIONS: dict[str, Callable[[Bench], Section]] = {
+SECTIONS: dict[str, Callable[[Bench], Section | None]] = {
     "instantas-1": instantas_1,
     "instantas-2": instantas_2,
     "instantas-3": instantas_3,
@@ -203,12 +204,13 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "gvcf-figure-3": gvcf_figure_3,
     "fstd-4": fstd_4,
     "field": field,
+    "outside": outside,
     "scalecrafter-1": scalecrafter_1,
     "scalecrafter-4": scalecrafter_4,
 }
 
 
-def sections(only: Sequence[str]) -> list[Callable[[Bench], Section]]:
+def sections(only: Sequence[str]) -> list[Callable[[Bench], Section | None]]:
     """The tables to make, all of them if none is named. Raises ValueError for one that does not exist."""
     unknown = [key for key in only if key not in SECTIONS]
     if unknown:
