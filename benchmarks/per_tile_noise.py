@@ -32,13 +32,13 @@ def correction(plan: TilePlan) -> Tensor:
 
     With x = mu + sigma z, eq. 14 is the fused mu plus sigma times this, times the averaged z.
     """
-    if plan.weights is None:
+    if plan.is_exact:
         return torch.ones(plan.canvas)
     total, squares = torch.zeros(plan.canvas), torch.zeros(plan.canvas)
     for tile in plan.tiles:
         rows = slice(tile.y.window.start, min(tile.y.window.stop, plan.canvas[0]))
         columns = slice(tile.x.window.start, min(tile.x.window.stop, plan.canvas[1]))
-        weight = plan.weights(tile.size)[: rows.stop - rows.start, : columns.stop - columns.start]
+        weight = plan.weight(tile)[: rows.stop - rows.start, : columns.stop - columns.start]
         total[rows, columns] += weight
         squares[rows, columns] += weight**2
     return total / squares.sqrt()

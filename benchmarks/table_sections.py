@@ -10,10 +10,12 @@ from benchmarks.per_tile_noise import KINDS
 from benchmarks.table_bench import Bench, Section
 from benchmarks.table_layout import markdown_table
 from benchmarks.table_measures import Quality
+from benchmarks.table_outside import outside
 from benchmarks.table_scalecrafter import scalecrafter_1, scalecrafter_4
 from benchmarks.table_time import instantas_2
 from benchmarks.table_variants import (
     ALIGNMENT,
+    FIELD,
     INSTANTAS,
     MULTIDIFFUSION,
     MULTIDIFFUSIONS,
@@ -175,7 +177,25 @@ def fstd_4(bench: Bench) -> Section:
     return _section(bench, "fstd-4", title, OFFSETS, paper.FSTD_4, text, with_time=True)
 
 
-SECTIONS: dict[str, Callable[[Bench], Section]] = {
+def field(bench: Bench) -> Section:
+    """Methods of later papers beside InstantAS and MultiDiffusion, each with the same tiles."""
+    pairs = {
+        "SpotDiffusion": "InstantAS",
+        "TwinDiffusion, 75 %": "MultiDiffusion, 75 %",
+        "Merge-Attend-Diffuse, 75 %": "MultiDiffusion, 75 %",
+        "SaFa*, 20 %": "MultiDiffusion, 20 %",
+        "SaFa, 20 %": "SaFa*, 20 %",
+    }
+    less = ", ".join(f"{one} less {other} {bench.less(FIELD[one], FIELD[other])}" for one, other in pairs.items())
+    text = (
+        f"Differences of FID-W: {less}. Each method has its paper's overlap, and stands beside what it sets out to "
+        "improve with the same tiles; SaFa* is its interleaving without the reference view."
+    )
+    title = "The field since, at 256x1024"
+    return _section(bench, "field", title, FIELD, {}, text, with_time=True)
+
+
+SECTIONS: dict[str, Callable[[Bench], Section | None]] = {
     "instantas-1": instantas_1,
     "instantas-2": instantas_2,
     "instantas-3": instantas_3,
@@ -183,12 +203,14 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "gvcf-2": gvcf_2,
     "gvcf-figure-3": gvcf_figure_3,
     "fstd-4": fstd_4,
+    "field": field,
+    "outside": outside,
     "scalecrafter-1": scalecrafter_1,
     "scalecrafter-4": scalecrafter_4,
 }
 
 
-def sections(only: Sequence[str]) -> list[Callable[[Bench], Section]]:
+def sections(only: Sequence[str]) -> list[Callable[[Bench], Section | None]]:
     """The tables to make, all of them if none is named. Raises ValueError for one that does not exist."""
     unknown = [key for key in only if key not in SECTIONS]
     if unknown:

@@ -89,6 +89,19 @@ OFFSETS = {
 }
 """FSTD's table 4: how tiles overlap, and how they are offset."""
 
+FIELD = {
+    "InstantAS": INSTANTAS,
+    "SpotDiffusion": engine("SpotDiffusion"),
+    "MultiDiffusion, 75 %": engine("MultiDiffusion", overlap=0.75),
+    "TwinDiffusion, 75 %": engine("TwinDiffusion", overlap=0.75),
+    "Merge-Attend-Diffuse, 75 %": engine("Merge-Attend-Diffuse", overlap=0.75),
+    "DemoFusion, 50 %": engine("DemoFusion", overlap=0.5),
+    "MultiDiffusion, 20 %": engine("MultiDiffusion", overlap=0.2),
+    "SaFa*, 20 %": engine("Latent Swap", overlap=0.2),
+    "SaFa, 20 %": engine("SaFa", overlap=0.2),
+}
+"""The field since, each at its paper's overlap, and MultiDiffusion with the same tiles."""
+
 SCALECRAFTER = engine("ScaleCrafter")
 DILATED = {
     "direct": DIRECT,

@@ -1,9 +1,9 @@
 """The papers' tables on Small World, side by side with the papers: `python -m benchmarks.tables [--quick] [--json]`.
 
-InstantAS's tables 1 to 3, GVCF's tables 1 and 2 with its figures 3 and 5, FSTD's table 4 and ScaleCrafter's table 1,
-with fixed prompts and seeds and, as an outside peer on the same weights, diffusers' panorama pipeline. Writes
-docs/benchmarks.md with charts and pictures (`--output`). `--quick` makes few pictures at one size. A machine with a
-CUDA GPU adds absolute times at the paper's five sizes.
+InstantAS's tables 1 to 3, GVCF's tables 1 and 2 with its figures 3 and 5, FSTD's table 4, ScaleCrafter's tables 1 and 4
+and two of the field since (`--only field outside`), with fixed prompts and seeds and, as an outside peer on the same
+weights, diffusers' panorama pipeline. Writes docs/benchmarks.md with charts and pictures (`--output`). `--quick` makes
+few pictures at one size. A machine with a CUDA GPU adds absolute times at the paper's five sizes.
 """
 
 from __future__ import annotations

@@ -89,20 +89,20 @@ class RegionalAttention:
         layers = [(layer, self._forward) for layer in self.layers]
         layers += [(layer, self._forward_within) for layer in self.within if hard]
         with ExitStack() as stack:
-            grids = {id(layer.transformer): _Grid() for layer, _ in layers}
+            grids = {id(layer.transformer): Grid() for layer, _ in layers}
             for transformer in {id(layer.transformer): layer.transformer for layer, _ in layers}.values():
                 handle = transformer.register_forward_pre_hook(grids[id(transformer)].note, with_kwargs=True)
                 stack.callback(handle.remove)
             for layer, of_layer in layers:
                 forward = of_layer(layer.module, grids[id(layer.transformer)], masks)
-                stack.enter_context(_replaced(layer.module, forward))
+                stack.enter_context(replaced(layer.module, forward))
             yield
 
-    def _forward(self, module: nn.Module, grid: _Grid, masks: CallMasks) -> Callable[..., Tensor]:
-        original, is_hooked = module.forward, _is_hooked(module)
+    def _forward(self, module: nn.Module, grid: Grid, masks: CallMasks) -> Callable[..., Tensor]:
+        original, hooked = module.forward, is_hooked(module)
 
         def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            context, with_context = _found_context(args, kwargs)
+            context, with_context = found_context(args, kwargs)
             if context is None:
                 return original(x, *args, **kwargs)
             context = masks.of_active_slots(context)
@@ -112,19 +112,19 @@ class RegionalAttention:
             _refuse_host_mask(kwargs)
             slots = masks.slots(grid.size, context)
             own = partial(attend, module, x, self.prepare_context(module, context), upcast=self.upcast)
-            if not is_hooked:
+            if not hooked:
                 return own(slots.blended)
             return regional(partial(original, x, *args, **kwargs), context.shape[1], slots, own)
 
         return forward
 
-    def _forward_within(self, module: nn.Module, grid: _Grid, masks: CallMasks) -> Callable[..., Tensor]:
-        original, is_hooked = module.forward, _is_hooked(module)
+    def _forward_within(self, module: nn.Module, grid: Grid, masks: CallMasks) -> Callable[..., Tensor]:
+        original, hooked = module.forward, is_hooked(module)
 
         def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             if masks.is_one_prompt:
                 return original(x, *args, **kwargs)
-            if is_hooked or _found_context(args, kwargs)[0] is not None or x.shape[1] != math.prod(grid.size):
+            if hooked or found_context(args, kwargs)[0] is not None or x.shape[1] != math.prod(grid.size):
                 raise ValueError("InstantAS: region_binding must be 0 beside what changes self-attention or its tokens")
             shares = masks.shares(grid.size, x.device)
 
@@ -136,12 +136,13 @@ class RegionalAttention:
         return forward
 
 
-class _Grid:
+class Grid:
     """Height and width of the feature map that a transformer was last called with."""
 
     size: Size
 
     def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A hook before the transformer's forward."""
         features = args[0] if args else kwargs["hidden_states"]
         self.size = (features.shape[-2], features.shape[-1])
 
@@ -228,7 +229,7 @@ def _project_out(module: Any, out: Tensor, x: Tensor) -> Tensor:
     return out / getattr(module, "rescale_output_factor", 1.0)
 
 
-def _found_context(
+def found_context(
     args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Tensor | None, Callable[[Tensor], tuple[tuple[Any, ...], dict[str, Any]]]]:
     """The context in a call's arguments, and how to make the same call with another one."""
@@ -238,7 +239,7 @@ def _found_context(
     return kwargs.get(name), lambda context: ((), {**kwargs, name: context})
 
 
-def _is_hooked(module: nn.Module) -> bool:
+def is_hooked(module: nn.Module) -> bool:
     """Whether a `forward` of somebody else stands on this one layer; that of its class is the host's choice."""
     own = vars(module).get("forward")
     return own is not None and getattr(own, "__func__", None) is not type(module).forward
@@ -250,7 +251,8 @@ def _refuse_host_mask(kwargs: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _replaced(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
+def replaced(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
+    """While open, a module answers by this `forward`."""
     own = vars(module)
     had_one, before = "forward" in own, own.get("forward")
     own["forward"] = forward

@@ -23,6 +23,8 @@ class Capability(Enum):
     TWO_STAGES = "a second stage that goes on from a picture", "make both stages yourself, the second by img2img"
     GIVEN_PICTURE = "a picture to begin with", "take img2img of the WebUI"
     GRADIENTS = "gradients through the model and a measure of likeness", STANDALONE
+    ATTENTION = "attention layers that all tiles share", STANDALONE
+    LATENTS = "the latents between two steps", STANDALONE
     SECOND_PICTURE = "a second picture of the native size beside the canvas", STANDALONE
 
     @property

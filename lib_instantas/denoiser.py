@@ -133,13 +133,13 @@ class TiledDenoiser:
 
     def calls(self, plan: TilePlan, x: Tensor) -> list[tuple[Tile, ...]]:
         """The tiles that this process would ask the model about for a canvas x, call by call."""
-        return self._batches(tuple(self.shares(plan)[self.sharing.rank]), x)
+        return self._batches(plan, tuple(self.shares(plan)[self.sharing.rank]), x)
 
     def _predictions(
         self, plan: TilePlan, tiles: tuple[Tile, ...], x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
     ) -> Iterator[tuple[Tile, Tensor]]:
         """These tiles with their predictions; a batch that does not fit into memory is halved."""
-        pending = self._batches(tiles, x)
+        pending = self._batches(plan, tiles, x)
         while pending:
             batch = pending.pop(0)
             prediction = self._call_unless_out_of_memory(plan, batch, x, sigma, conditioning)
@@ -149,8 +149,10 @@ class TiledDenoiser:
                 continue
             yield from zip(batch, prediction.chunk(len(batch)), strict=True)
 
-    def _batches(self, tiles: tuple[Tile, ...], x: Tensor) -> list[tuple[Tile, ...]]:
-        """Tiles of equal size, as many at once as the setting, or the device, takes."""
+    def _batches(self, plan: TilePlan, tiles: tuple[Tile, ...], x: Tensor) -> list[tuple[Tile, ...]]:
+        """Tiles of equal size, as many at once as the setting, or the device, takes; all, if they belong together."""
+        if plan.together:
+            return [tiles]
         by_size = groupby(sorted(tiles, key=lambda tile: tile.size), key=lambda tile: tile.size)
         return [chunk for size, alike in by_size for chunk in _chunks(tuple(alike), self._batch_size(size, x))]
 
@@ -165,7 +167,7 @@ class TiledDenoiser:
         try:
             return self._call_tiles(plan, tiles, x, sigma, conditioning)
         except (RuntimeError, MemoryError) as error:
-            if len(tiles) == 1 or not is_out_of_memory(error):
+            if len(tiles) == 1 or plan.together or not is_out_of_memory(error):
                 raise
             logger.warning("InstantAS: out of memory with %d tiles at once, going on with half of them", len(tiles))
         # Outside the handler: only now are the failed tensors free.

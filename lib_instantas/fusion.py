@@ -11,6 +11,9 @@ from torch import Tensor
 
 from lib_instantas.tiling import Segment, Size, Span, Tile, TilePlan
 
+KEPT_PLANS = 4
+"""Of how many plans weights are kept: of all that TwinDiffusion has."""
+
 
 def cut(canvas: Tensor, plan: TilePlan, tile: Tile) -> Tensor:
     """The tile's window of a canvas, [..., H*k, W*k] -> [..., h*k, w*k].
@@ -49,40 +52,50 @@ def reflect(positions: Tensor, length: int) -> Tensor:
     return torch.minimum(folded, 2 * length - 1 - folded)
 
 
-class Averaging:
-    """Weight maps and their sums on the device of the predictions; a plan that stays is asked for its weights once."""
+class PlanWeights:
+    """The weight maps of one plan and their sum, on the devices of the predictions, fp32.
 
-    def __init__(self) -> None:
-        self._plan: TilePlan | None = None
-        self._maps: dict[tuple[Size, torch.device], Tensor] = {}
+    Maps [h, w] are known by the size of a tile, or by the tile itself where tiles of one size differ.
+    """
+
+    def __init__(self, plan: TilePlan, maps: dict[tuple[Size | Tile, torch.device], Tensor]) -> None:
+        self.plan = plan
+        self.maps = maps
         self._sums: dict[torch.device, Tensor] = {}
 
-    def of(self, plan: TilePlan) -> Averaging:
-        """What is kept for this plan; what was kept for another is forgotten."""
-        if self._plan is not plan and self._plan != plan:
-            self._maps, self._sums = {}, {}
-        self._plan = plan
-        return self
-
-    def map(self, size: Size, device: torch.device) -> Tensor:
-        """The weights [h, w] of a tile of this size, fp32."""
-        assert self._plan is not None
-        assert self._plan.weights is not None
-        if (size, device) not in self._maps:
-            self._maps[size, device] = self._plan.weights(size).to(device, torch.float32)
-        return self._maps[size, device]
+    def map(self, tile: Tile, device: torch.device) -> Tensor:
+        """The weights of a tile, [h, w]."""
+        key = (tile.size if self.plan.portions is None else tile), device
+        if key not in self.maps:
+            self.maps[key] = self.plan.weight(tile).to(device, torch.float32)
+        return self.maps[key]
 
     def sum(self, device: torch.device) -> Tensor:
-        """The sum of all tiles' weights at each pixel of the rolled canvas, [H, W], fp32."""
-        assert self._plan is not None
+        """The sum of all tiles' weights at each pixel of the rolled canvas, [H, W]."""
         if device not in self._sums:
-            total = torch.zeros(self._plan.canvas, dtype=torch.float32, device=device)
-            for tile in self._plan.tiles:
-                weight = self.map(tile.size, device)
-                for seen, inside in _places(self._plan, tile):
+            total = torch.zeros(self.plan.canvas, dtype=torch.float32, device=device)
+            for tile in self.plan.tiles:
+                weight = self.map(tile, device)
+                for seen, inside in _places(self.plan, tile):
                     _crop(total, *seen).add_(_crop(weight, *inside))
             self._sums[device] = total
         return self._sums[device]
+
+
+class Averaging:
+    """What is kept of the last few plans, so that those that come again are asked for their weights once."""
+
+    def __init__(self) -> None:
+        self._last: list[PlanWeights] = []
+
+    def of(self, plan: TilePlan) -> PlanWeights:
+        """The weights of a plan. Plans that weigh tiles of one size alike have their maps in common."""
+        known = next((one for one in self._last if one.plan is plan or one.plan == plan), None)
+        if known is None:
+            alike = (one.maps for one in self._last if plan.portions is None and one.plan.weights is plan.weights)
+            known = PlanWeights(plan, next(alike, {}))
+            self._last = [*self._last[1 - KEPT_PLANS :], known]
+        return known
 
 
 def assemble(
@@ -98,7 +111,7 @@ def assemble(
     many canvases hands over one `averaging`, so that weights are made and summed once.
     """
     rolled = None if previous is None else torch.roll(previous, (-plan.shift[0], -plan.shift[1]), dims=(-2, -1))
-    if plan.weights is None:
+    if plan.is_exact:
         fused = _copy_kept(plan, predictions, rolled)
     else:
         fused = _weighted_mean(plan, predictions, rolled, (averaging or Averaging()).of(plan))
@@ -117,7 +130,7 @@ def _copy_kept(plan: TilePlan, predictions: Iterable[tuple[Tile, Tensor]], previ
 
 
 def _weighted_mean(
-    plan: TilePlan, predictions: Iterable[tuple[Tile, Tensor]], previous: Tensor | None, averaging: Averaging
+    plan: TilePlan, predictions: Iterable[tuple[Tile, Tensor]], previous: Tensor | None, weights: PlanWeights
 ) -> Tensor:
     """sum(w_i x_i) / sum(w_i) over the tiles that see a pixel (GVCF, eq. 8), summed in fp32."""
     fused = None
@@ -125,11 +138,11 @@ def _weighted_mean(
         if fused is None:
             previous = _blank(plan, prediction) if previous is None else previous
             fused = torch.zeros_like(previous, dtype=torch.float32)
-        weight = averaging.map(tile.size, fused.device)
+        weight = weights.map(tile, fused.device)
         for seen, inside in _places(plan, tile):
             _crop(fused, *seen).add_(_crop(weight, *inside) * _crop(prediction, *inside))
     fused, previous = _covered(fused), _covered(previous)
-    total = averaging.sum(fused.device)
+    total = weights.sum(fused.device)
     return torch.where(total > 0, fused / total, previous.float()).to(previous.dtype)
 
 

@@ -78,7 +78,9 @@ class TilePlan:
 
     `closed` says which axis is a ring: windows that leave the canvas at one end go on at the other. `shift` is where
     the grid's origin stands on such an axis. `weights` maps a window's size to its weight map [h, w], positive
-    everywhere; None means exact cover: each pixel comes from the one tile that keeps it.
+    everywhere: each pixel is the weighted mean of the tiles that see it. `portions` maps a tile instead to its portion
+    of each pixel of its window [h, w]; those of all tiles that see a pixel add up to 1. With neither, cover is exact:
+    each pixel comes from the one tile that keeps it. Tiles that belong `together` are asked about in one call.
     """
 
     canvas: Size
@@ -86,6 +88,21 @@ class TilePlan:
     shift: tuple[int, int] = (0, 0)
     weights: Callable[[Size], Tensor] | None = None
     closed: tuple[bool, bool] = (False, False)
+    portions: Callable[[Tile], Tensor] | None = None
+    together: bool = False
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether each pixel comes from the one tile that keeps it."""
+        return self.weights is None and self.portions is None
+
+    def weight(self, tile: Tile) -> Tensor:
+        """What each pixel of the tile's window counts in the mean, [h, w]. Raises ValueError for an exact plan."""
+        if self.portions is not None:
+            return self.portions(tile)
+        if self.weights is None:
+            raise ValueError("in a plan of exact cover nothing is averaged")
+        return self.weights(tile.size)
 
     @property
     def computed(self) -> int:
@@ -95,7 +112,7 @@ class TilePlan:
     @property
     def uncovered(self) -> float:
         """Share of the canvas that no tile covers: its pixels keep their last prediction."""
-        if self.weights is not None:
+        if not self.is_exact:
             return 0.0
         kept = sum(len(tile.y.keep) * len(tile.x.keep) for tile in self.tiles)
         return 1 - kept / (self.canvas[0] * self.canvas[1])

@@ -14,7 +14,8 @@ from lib_instantas.capabilities import ALL, Capability
 from lib_instantas.methods import METHODS, NAMES, Request, make_method, plans_depend_on_seed
 from lib_instantas.settings import SettingsError, names, parse_settings
 
-WEBUI = ALL - {Capability.GRADIENTS, Capability.SECOND_PICTURE}
+WEBUI = ALL - {Capability.GRADIENTS, Capability.ATTENTION, Capability.LATENTS, Capability.SECOND_PICTURE}
+STANDALONE = ("SyncDiffusion", "ElasticDiffusion", "SaFa", "Merge-Attend-Diffuse", "DemoFusion")
 REGION = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a dog"}
 
 
@@ -28,9 +29,9 @@ def enabled(**values: Any) -> Any:
         (
             {"method": "SyncDiffusion"},
             {Capability.GRADIENTS},
-            "method must be one of InstantAS, MultiDiffusion, Mixture of Diffusers, Guided Fusion, FSTD, ScaleCrafter, "
-            "ElasticDiffusion, direct on this host, got 'SyncDiffusion': it needs gradients through the model and a "
-            "measure of likeness; it runs in the standalone program (python -m lib_instantas generate)",
+            f"method must be one of {', '.join(name for name in NAMES if name != 'SyncDiffusion')} on this host, got "
+            "'SyncDiffusion': it needs gradients through the model and a measure of likeness; it runs in the "
+            "standalone program (python -m lib_instantas generate)",
         ),
         (
             {"method": "ScaleCrafter"},
@@ -70,7 +71,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 def test_menus_hold_what_a_host_can_do() -> None:
-    assert methods_of(WEBUI) == [name for name in NAMES if name not in ("SyncDiffusion", "ElasticDiffusion")]
+    assert methods_of(WEBUI) == [name for name in NAMES if name not in STANDALONE]
     assert choices_of("wrap", frozenset()) == ["off"]
     assert choices_of("vae", frozenset()) == ["auto", "off"]
     assert choices_of("method", WEBUI) == methods_of(WEBUI)
@@ -131,7 +132,8 @@ def test_a_method_reads_what_it_declares_and_nothing_else(method: str, name: str
     base = {"method": method, "schedule": "cyclic"} if name == "gamma" else {"method": method}
 
     def made(**values: Any) -> Any:
-        request = Request((100, 300), 64, enabled(**{**base, **values}), seed=3)
+        canvas = (60, 300) if name == "wrap" else (100, 300)  # SpotDiffusion is a ring wherever it has several tiles
+        request = Request(canvas, 64, enabled(**{**base, **values}), seed=3)
         chosen = make_method(request)
         return getattr(chosen, "dilation", None), [chosen.plan(evaluation) for evaluation in range(5)]
 

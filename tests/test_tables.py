@@ -17,14 +17,14 @@ from benchmarks.table_layout import bar_chart, contact_sheet, markdown_table
 from benchmarks.table_measures import Difference, compare, kernel_distance, native_crops, spread
 from benchmarks.table_pictures import OWN_PICTURES, Easel, Studio, judge_features
 from benchmarks.table_sections import SECTIONS, sections
-from benchmarks.table_variants import ALIGNMENT, DIRECT, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
+from benchmarks.table_variants import ALIGNMENT, DIRECT, FIELD, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
 from lib_instantas.methods import METHODS, Request, make_method
 from lib_instantas.settings import parse_settings
 from small_world.judge import load_judge
 from small_world.renderer import render
 from small_world.scene import Scene
 
-ROWS = {**TABLE_1, **TABLE_3, **STRIDES, **ALIGNMENT, **OFFSETS}
+ROWS = {**TABLE_1, **TABLE_3, **STRIDES, **ALIGNMENT, **OFFSETS, **FIELD}
 DISTINCT = {
     "InstantAS": TABLE_1["InstantAS"],
     "panorama": PANORAMA,

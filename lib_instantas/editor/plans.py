@@ -92,7 +92,7 @@ def kept_rectangles(plan: TilePlan) -> Iterator[Rectangle]:
 
 def _shown(segment: Segment, plan: TilePlan, length: int) -> Span:
     """What a tile keeps; where tiles overlap and are averaged, the part of its window on the canvas."""
-    if plan.weights is None:
+    if plan.is_exact:
         return segment.keep
     if True in plan.closed and (segment.window.start < 0 or segment.window.stop > length):
         return Span(segment.window.start, segment.window.start + min(length, len(segment.window)))

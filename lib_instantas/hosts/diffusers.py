@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from lib_instantas.denoiser import Around, TiledDenoiser
-from lib_instantas.methods import Method, Redilated, Request, make_method
+from lib_instantas.merged_attention import MergedAttention
+from lib_instantas.methods import MergedGrid, Method, Redilated, Request, make_method
 from lib_instantas.noise_damping import damped
 from lib_instantas.redilation import Redilation, levels_of
 from lib_instantas.settings import Settings
@@ -97,7 +98,8 @@ class _Tiled:
             method = make_method(self.request)
             self.redilation = _redilation(self.unet, method, self.guidance)
             dilated = [] if self.redilation is None else [self.redilation]
-            self.denoiser = self.make_denoiser(self._model, method, around=(*self.around, *dilated))
+            merged = [MergedAttention([self.unet], method.until)] if isinstance(method, MergedGrid) else []
+            self.denoiser = self.make_denoiser(self._model, method, around=(*self.around, *dilated, *merged))
         return self.denoiser
 
     def _model(self, x: Tensor, timestep: Tensor, **conditioning: Any) -> Tensor:

@@ -106,7 +106,11 @@ class ElasticDenoiser(TiledDenoiser):
             some = picks[start : start + AT_ONCE]
             squares = background.repeat(rows * len(some), 1, 1, 1)
             squares[inside] = torch.cat([x.flatten(-2)[..., pick.to(x.device)].unflatten(-1, size) for pick in some])
-            answer = self.model(squares, _for_squares(sigma, rows, len(some)), **_more(conditioning, rows, len(some)))
+            answer = self.model(
+                squares,
+                repeated_times(sigma, rows, len(some)),
+                **repeated_conditioning(conditioning, rows, len(some)),
+            )
             for pick, one in zip(some, answer[inside].chunk(len(some)), strict=True):
                 without, with_prompt = one.chunk(2)
                 change = (with_prompt - without).flatten(-2)
@@ -154,11 +158,14 @@ class Blocks:
         return self._order[self._starts + self._turn]
 
 
-def _for_squares(sigma: Tensor, rows: int, count: int) -> Tensor:
+def repeated_times(sigma: Tensor, rows: int, count: int) -> Tensor:
+    """One time, or the times of so many rows, for as many pictures of those rows."""
     return sigma.repeat(count) if sigma.ndim and sigma.shape[0] == rows else sigma
 
 
-def _more(conditioning: dict[str, Any], rows: int, count: int) -> dict[str, Any]:
+def repeated_conditioning(conditioning: dict[str, Any], rows: int, count: int) -> dict[str, Any]:
+    """The conditioning of so many rows for as many pictures of those rows."""
+
     def repeated(value: Tensor) -> Tensor:
         return value.repeat(count, *[1] * (value.ndim - 1)) if value.ndim and value.shape[0] == rows else value
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from lib_instantas.composition import first_size, schedule_steps, second_steps
 from lib_instantas.hosts.samplers import check_sampler, evaluations_of, evaluations_per_step
-from lib_instantas.methods import Request
+from lib_instantas.methods import Request, phases
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for, check_size
-from lib_instantas.tiling import Size
+from lib_instantas.tiling import LATENT_SCALE, Size
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Job:
 class Stage:
     """One run of the sampler: the last `made` of the `steps` of its schedule, on a picture of `size` image pixels.
 
-    One that `composes` makes the first of two stages, which is one picture without tiles.
+    One that `composes` makes the first of two stages, which is one picture without tiles. `phase` counts the phases of
+    DemoFusion from 1; other stages have none.
     """
 
     job: Job
@@ -45,6 +46,7 @@ class Stage:
     steps: int
     made: int
     composes: bool = False
+    phase: int = 0
 
     @property
     def canvas(self) -> Size:
@@ -67,6 +69,8 @@ class Stage:
 
 def stages_of(job: Job, native: int) -> tuple[Stage, ...]:
     """The runs that make a picture with a model of this native side: the last one has the picture's own size."""
+    if job.settings.enabled and job.settings.method == "DemoFusion":
+        return _phases_of(job, native)
     first = first_size(job.size, native) if job.composes else None
     if first is None:
         return (Stage(job, job.size, job.settings, job.guidance, job.steps, job.steps),)
@@ -77,6 +81,17 @@ def stages_of(job: Job, native: int) -> tuple[Stage, ...]:
     return (
         Stage(job, first, whole, job.guidance, job.steps, job.steps, composes=True),
         Stage(job, job.size, job.settings, guidance, schedule_steps(made, strength), made),
+    )
+
+
+def _phases_of(job: Job, native: int) -> tuple[Stage, ...]:
+    """The phases of DemoFusion: the first is one picture of the size that the model knows."""
+    *smaller, _ = phases(canvas_for(job.size), job.settings.native_side(native))
+    sizes = [*((LATENT_SCALE * height, LATENT_SCALE * width) for height, width in smaller), job.size]
+    whole = job.settings.copy(update={"method": "direct"})
+    return tuple(
+        Stage(job, size, job.settings if number else whole, job.guidance, job.steps, job.steps, phase=number + 1)
+        for number, size in enumerate(sizes)
     )
 
 

@@ -21,8 +21,10 @@ from lib_instantas.hosts.enlarging import enlarged_latents, enlarged_picture
 from lib_instantas.hosts.jobs import Stage
 from lib_instantas.hosts.keeping import LatentKeeper
 from lib_instantas.hosts.samplers import evaluations_of, evaluations_per_step, use_sampler
+from lib_instantas.hosts.swapping import ReferenceSwap
 from lib_instantas.hosts.synchronising import Features, Synchroniser
-from lib_instantas.methods import DisplacedGrid, make_method
+from lib_instantas.hosts.upscaling_phases import Phase
+from lib_instantas.methods import DisplacedGrid, InterleavedGrid, make_method
 from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.tiling import LATENT_SCALE
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 OnStep = Callable[[int, torch.Tensor], None]
+Change = LatentKeeper | Elastic | ReferenceSwap | Phase
+"""What changes the canvas after a step, besides the sampler."""
 Picture = Union["Image", torch.Tensor]
 """A decoded picture, or its latents [1, C, h, w]."""
 
@@ -104,11 +108,11 @@ class Stages:
         with ExitStack() as stack:
             if (lora := self.loras.of(stage, before)) is not None:
                 stack.enter_context(lora.on(self.pipeline.unet))
-            changes, synchroniser = self._between_steps(stage), self._synchroniser(stage)
-            maker = synchroniser or next((one for one in changes if isinstance(one, Elastic)), None)
+            changes, synchroniser = self._between_steps(stage, before), self._synchroniser(stage)
+            maker = synchroniser or next((one for one in changes if not isinstance(one, LatentKeeper)), None)
             stack.enter_context(self._tiled(stage, watcher, maker.make_denoiser if maker else TiledDenoiser))
             coders = [stack.enter_context(encoding(self.pipeline.vae, stage.settings, watcher.vae_tile))]
-            pipeline, arguments = self._beginning(stage, before)
+            pipeline, arguments = self._beginning(stage, before, changes)
             if synchroniser is not None and before is None:
                 arguments["latents"] = self._synchronised(synchroniser, stage, arguments["latents"])
             made = pipeline(
@@ -123,10 +127,14 @@ class Stages:
         self._about_vae |= dict.fromkeys(coder.done for coder in coders if coder is not None and coder.done)
         return made if as_latents else made[0]
 
-    def _beginning(self, stage: Stage, before: Picture | None) -> tuple[Any, dict[str, Any]]:
+    def _beginning(self, stage: Stage, before: Picture | None, changes: Sequence[Change]) -> tuple[Any, dict[str, Any]]:
         """The pipeline that makes a stage, and what it begins with: noise, or what came before it, enlarged."""
         pipeline = self.pipeline
         height, width = (side * LATENT_SCALE for side in stage.canvas)
+        phase = next((one for one in changes if isinstance(one, Phase)), None)
+        if phase is not None:
+            latents = phase.beginning(stage.steps)
+            return pipeline, {"latents": latents, "height": height, "width": width, "num_inference_steps": stage.steps}
         if before is None:
             request = stage.request(native_of(pipeline))
             noise = aligned_noise(pipeline, request, self.generator) if self._on(stage) else None
@@ -160,7 +168,7 @@ class Stages:
             sharing=self.sharing,
         )
 
-    def _between_steps(self, stage: Stage) -> list[LatentKeeper | Elastic]:
+    def _between_steps(self, stage: Stage, before: Picture | None) -> list[Change]:
         """What changes the canvas after a step, besides the sampler."""
         if not self._on(stage):
             return []
@@ -169,6 +177,12 @@ class Stages:
             return [LatentKeeper(self.pipeline, method)]
         if stage.settings.method == "ElasticDiffusion":
             return [Elastic(self.pipeline, stage.job.seed, stage.guidance, stage.evaluations)]
+        if stage.phase > 1 and isinstance(before, torch.Tensor):
+            seed = stage.job.seed
+            return [Phase(self.pipeline, before, stage.canvas, stage.phase, seed, stage.evaluations)]
+        if isinstance(method, InterleavedGrid) and method.guided:
+            job = stage.job
+            return [ReferenceSwap(self.pipeline, method, job.seed, stage.guidance, stage.steps, stage.evaluations)]
         return []
 
     def _after_step(
@@ -177,7 +191,7 @@ class Stages:
         watcher: Watcher,
         stack: ExitStack,
         coders: list[Coder | None],
-        changes: list[LatentKeeper | Elastic],
+        changes: list[Change],
         synchroniser: Synchroniser | None,
     ) -> Callable[..., dict[str, Any]]:
         vae = self.pipeline.vae

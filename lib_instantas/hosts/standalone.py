@@ -69,6 +69,7 @@ class Generator:
         lacking = {
             Capability.KNOWN_VAE: not is_known(self.pipeline.vae),
             Capability.REGIONS: not has_cross_attention(self.pipeline.unet),
+            Capability.ATTENTION: not has_cross_attention(self.pipeline.unet),
             Capability.CONVOLUTIONS: not hasattr(self.pipeline.unet, "down_blocks"),
             Capability.SIZES: self.pipeline.unet.config.addition_embed_type != "text_time",
             Capability.GIVEN_PICTURE: True,
@@ -123,7 +124,8 @@ class Generator:
         *before, last = self.stages(job)
         picture: Picture | None = None
         for stage in before:
-            picture = run(stage, picture, watcher, as_latents=enlarges_latents(job.settings.compose_upscaler))
+            as_latents = stage.phase > 0 or enlarges_latents(job.settings.compose_upscaler)
+            picture = run(stage, picture, watcher, as_latents)
             watcher = watcher.later(stage.evaluations)
         image = run(last, picture, watcher)
         closed = closed if job.settings.enabled else (False, False)
@@ -153,7 +155,8 @@ class Generator:
         levels = levels_of(self.pipeline.unet)
         stages = [done_by(stage.request(self.native, levels), stage.guidance > 1) for stage in self.stages(job)]
         if len(stages) > 1:
-            stages = ["; ".join(f"{name}: {done}" for name, done in zip(PASSES, stages, strict=True))]
+            names = PASSES if job.composes else [f"phase {number + 1}" for number in range(len(stages))]
+            stages = ["; ".join(f"{name}: {done}" for name, done in zip(names, stages, strict=True))]
         elif job.composes:
             regions.append(NOTHING_TO_COMPOSE)
         parts = [*stages, *regions, about_vae, *without_effect(job.settings)]

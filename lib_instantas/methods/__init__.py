@@ -22,6 +22,11 @@ from lib_instantas.methods.registry import (
 from lib_instantas.methods.instantas import instantas, whole_canvas  # isort: skip
 from lib_instantas.methods.overlapping import OverlappingGrid  # isort: skip
 from lib_instantas.methods.fstd import DisplacedGrid  # isort: skip
+from lib_instantas.methods.spotdiffusion import RolledGrid  # isort: skip
+from lib_instantas.methods.twindiffusion import TwinGrid  # isort: skip
+from lib_instantas.methods.safa import InterleavedGrid  # isort: skip
+from lib_instantas.methods.merging import MergedGrid  # isort: skip
+from lib_instantas.methods.demofusion import ShakenGrid, phases  # isort: skip
 from lib_instantas.methods.scalecrafter import Dilation, Redilated, same_factor  # isort: skip
 from lib_instantas.methods.scalecrafter_tables import Level  # isort: skip
 from lib_instantas.methods.comparison import ContextGrid  # isort: skip
@@ -37,14 +42,20 @@ __all__ = [
     "Dilation",
     "Direct",
     "DisplacedGrid",
+    "InterleavedGrid",
     "Level",
+    "MergedGrid",
     "Method",
     "MethodOptions",
     "OverlappingGrid",
     "Redilated",
     "Request",
+    "RolledGrid",
+    "ShakenGrid",
+    "TwinGrid",
     "instantas",
     "make_method",
+    "phases",
     "plans_depend_on_seed",
     "register",
     "same_factor",

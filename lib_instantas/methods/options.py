@@ -29,11 +29,13 @@ class Choice(Options):
         "InstantAS",
         label="Method",
         choices=NAMES,
-        help="InstantAS: tiles that do not overlap and move at every step. MultiDiffusion, Mixture of Diffusers and "
-        "Guided Fusion: overlapping tiles, averaged (slower). FSTD: tiles at a random offset; pixels that no tile "
-        "covers keep their last value. ScaleCrafter: the whole picture through convolutions that reach further, so "
-        "that its subject is not repeated. SyncDiffusion and ElasticDiffusion: standalone only, for comparison. "
-        "direct: the whole picture at once.",
+        help="InstantAS: tiles that do not overlap and move at every step. SpotDiffusion: the same, rolled around the "
+        "picture at random. MultiDiffusion, Mixture of Diffusers and Guided Fusion: overlapping tiles, averaged "
+        "(slower). TwinDiffusion: averaged, and made alike from left to right. Latent Swap: overlapping tiles, "
+        "interleaved column by column. FSTD: tiles at a random offset; pixels that no tile covers keep their last"
+        " value. ScaleCrafter: the whole picture through convolutions that reach further, so that its subject is "
+        "not repeated. SaFa, Merge-Attend-Diffuse, DemoFusion, SyncDiffusion and ElasticDiffusion: standalone "
+        "only, for comparison. direct: the whole picture at once.",
     )
 
 
@@ -46,7 +48,7 @@ class Overlap(Options):
         ge=0,
         le=0.95,
         step=0.025,
-        help="Share of a tile's side that it has in common with the next, for the methods that average tiles.",
+        help="Share of a tile's side that it has in common with the next, for the methods whose tiles overlap.",
     )
 
 
