@@ -63,11 +63,11 @@ class Studio:
         self.steps = steps
         self._plain: dict[tuple[Scene, Size, int], Tensor] = {}
 
-    def picture(self, layout: Layout, seed: int, setup: RegionSetup, around: Iterable[Any] = ()) -> Tensor:
+    def picture(self, layout: Layout, seed: int, setup: RegionSetup, parts: Iterable[Any] = ()) -> Tensor:
         """The layout's main prompt on its canvas, with the regions of `setup`."""
         settings = parse_settings({"enabled": True, "regions": setup_to_json(setup)})
         job = Job(layout.prompt, layout.size, settings, seed=seed, steps=self.steps, guidance=5.0, sampler="Euler a")
-        image = Generator(self.pipeline, tuple(around))(job).image.convert("RGB")
+        image = Generator(self.pipeline, tuple(parts))(job).image.convert("RGB")
         return torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
 
     def plain(self, layout: Layout, seed: int) -> Tensor:
@@ -90,7 +90,7 @@ def one_pass_per_region(studio: Studio, layout: Layout, seed: int) -> Tensor:
     contexts = [torch.cat([negative, positive]) for positive, negative in (encode(text, "")[:2] for text in prompts)]
     passes = OnePassPerRegion(studio.pipeline.unet, layout.setup, contexts)
     with passes.installed():
-        return studio.picture(layout, seed, RegionSetup(), [passes.around])
+        return studio.picture(layout, seed, RegionSetup(), [passes])
 
 
 def without_regions(studio: Studio, layout: Layout, seed: int) -> Tensor:

@@ -184,7 +184,7 @@ def test_parts_around_a_call_know_its_tiles_and_are_left_again() -> None:
             raise ValueError("in the UNet")
         return tiles
 
-    denoiser = TiledDenoiser(model, method(), tile_batch=2, around=[part])
+    denoiser = TiledDenoiser(model, method(), tile_batch=2, parts=[part])
     with pytest.raises(ValueError, match="in the UNet"):
         [denoiser(x, torch.zeros(2)) for _ in range(5)]
     assert seen == [True] * 3

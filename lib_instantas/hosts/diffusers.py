@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lib_instantas.denoiser import Around, TiledDenoiser
+from lib_instantas.denoiser import Part, TiledDenoiser
 from lib_instantas.methods import Method, Redilated, Request, make_method
 from lib_instantas.noise_damping import damped
 from lib_instantas.redilation import Redilation, levels_of
@@ -28,7 +28,7 @@ def tiled_unet(
     steps: int = 20,
     per_step: int = 1,
     guidance: float = 1.0,
-    around: Sequence[Around] = (),
+    parts: Sequence[Part] = (),
     before_batch: Callable[[], None] = lambda: None,
     make_denoiser: Callable[..., TiledDenoiser] = TiledDenoiser,
     sharing: Sharing = ALONE,
@@ -61,7 +61,7 @@ def tiled_unet(
                 model,
                 method,
                 tile_batch=settings.tile_batch,
-                around=(*around, *dilated),
+                parts=(*parts, *dilated),
                 before_batch=before_batch,
                 tell=ToldSize(settings.told_size),
                 sharing=sharing,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lib_instantas.attention import RegionalAttention, has_cross_attention, unaltered_context
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import ModelCall
-from lib_instantas.hosts.a1111.parts import Part, SamplingPass
+from lib_instantas.hosts.a1111.parts import HostPart, SamplingPass
 from lib_instantas.hosts.a1111.parts.controlnet import units_of
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.regions import Region, RegionSetup
@@ -48,7 +48,7 @@ def check_region_prompts(settings: Settings) -> None:
                 raise SettingsError(f"{place}: AND joins prompts of the whole picture, put it in the main prompt")
 
 
-def regional_prompts(work: SamplingPass) -> Part | None:
+def regional_prompts(work: SamplingPass) -> HostPart | None:
     """The part for a run whose settings have active regions."""
     setup = _on_the_canvas(work)
     return RegionalPrompts(work, setup) if setup.active else None
@@ -65,7 +65,7 @@ def _on_the_canvas(work: SamplingPass) -> RegionSetup:
     return setup.seen_through(window, (whole.height, whole.width))
 
 
-class RegionalPrompts(Part):
+class RegionalPrompts(HostPart):
     """The regions of one sampling run of one model, which may be the refiner."""
 
     def __init__(self, work: SamplingPass, setup: RegionSetup) -> None:
@@ -97,7 +97,7 @@ class RegionalPrompts(Part):
         for negative in negatives:
             params.text_uncond = _with_tokens(params.text_uncond, negative)
 
-    def around(self, call: ModelCall) -> AbstractContextManager[Any]:
+    def __call__(self, call: ModelCall) -> AbstractContextManager[Any]:
         """Regional attention, for the tiles of one call of the model."""
         return self._attention(call)
 
