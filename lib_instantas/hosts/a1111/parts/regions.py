@@ -22,7 +22,7 @@ from lib_instantas.hosts.a1111.parts.controlnet import units_of
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.settings import Settings, SettingsError
-from lib_instantas.shapes import Window
+from lib_instantas.shapes import Crop
 
 try:
     from modules.hypernetworks import hypernetwork
@@ -61,8 +61,8 @@ def _on_the_canvas(work: SamplingPass) -> RegionSetup:
     if part is None or whole is None:
         return setup
     x, y, width, height = part
-    window = Window(x / whole.width, y / whole.height, width / whole.width, height / whole.height)
-    return setup.seen_through(window, (whole.height, whole.width))
+    crop = Crop(x / whole.width, y / whole.height, width / whole.width, height / whole.height)
+    return setup.cropped(crop, (whole.height, whole.width))
 
 
 class RegionalPrompts(HostPart):
