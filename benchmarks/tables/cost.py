@@ -16,7 +16,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from benchmarks.allocations import AllocationMeter
+from benchmarks.memory.allocations import AllocationMeter
 from benchmarks.tables.pictures import Easel, Order
 from benchmarks.tables.variants import Variant
 from benchmarks.unet import NATIVE, inputs, sd20_unet

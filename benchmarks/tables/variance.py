@@ -1,8 +1,8 @@
 """GVCF's figure 3: what averaging tiles that each draw their own noise does, and what cures it.
 
 One panorama of Small World with DDIM at eta 1 and MultiDiffusion's tiles is painted three times: noise added once on
-the canvas (as the engine does), noise of each tile averaged (GVCF, eq. 11), and the same with the variance corrected (eq.
-14). Compared are the variance of the latents and `detail`, the mean step between neighbouring pixels.
+the canvas (as the engine does), noise of each tile averaged (GVCF, eq. 11), and the same with the variance corrected
+(eq. 14). Compared are the variance of the latents and `detail`, the mean step between neighbouring pixels.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from unittest import mock
 import torch
 from torch import Tensor
 
+from benchmarks.device.simulated_cuda import Record, SimulatedCuda
 from benchmarks.report import arguments, progress, result
-from benchmarks.simulated_cuda import Record, SimulatedCuda
 from benchmarks.vae_models import real_autoencoder
 from lib_instantas.attention import RegionalAttention
 from lib_instantas.conditioning import lay_out
@@ -252,6 +252,7 @@ def _on_every_canvas(settings: Sequence[dict[str, Any]]) -> list[Sampling]:
     return [Sampling(values, canvas=canvas) for values in settings for canvas in CANVASES]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Count and print."""
     given = arguments(__doc__).parse_args()
     result(measure(), given.json)

@@ -32,8 +32,8 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.measures import seam
-from benchmarks.one_pass_per_region import OnePassPerRegion
-from benchmarks.region_layouts import SIDE, Box, Layout, layouts
+from benchmarks.regions.layouts import SIDE, Box, Layout, layouts
+from benchmarks.regions.one_pass_per_region import OnePassPerRegion
 from benchmarks.report import arguments, progress, result
 from lib_instantas.hosts.checkpoints import load_pipeline
 from lib_instantas.hosts.diffusers_regions import encoder
