@@ -1,1 +1,1 @@
-"""Reproducible measurements: each module runs as `python -m benchmarks.NAME [--json]`."""
+"""Reproducible measurements: each module or folder that has a `main` runs as `python -m benchmarks.NAME [--json]`."""

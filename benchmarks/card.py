@@ -30,8 +30,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import table_paper as paper
 from benchmarks.report import arguments, progress, result
+from benchmarks.tables import paper
 from benchmarks.unet import UNETS, conditioning_of, tiny, unet
 from benchmarks.vae_models import real_autoencoder
 from benchmarks.whole_pictures import WholePicture, lap

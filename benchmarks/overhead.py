@@ -21,7 +21,7 @@ from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import parse_settings
 from lib_instantas.sizes import canvas_for, parse_size
 
-Run = Callable[[], Any]
+Evaluate = Callable[[], Any]
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     result(figures, options.json)
 
 
-def tiled(unet: Any, size: str) -> Run:
+def tiled(unet: Any, size: str) -> Evaluate:
     """One evaluation of the canvas through the engine; the grid moves on from call to call."""
     canvas = canvas_for(parse_size(size))
     # A long run: its last tenth, with wider tiles, is not reached.
@@ -88,7 +88,7 @@ def overhead(unet: Any, size: str, repeats: int) -> float:
     return statistics.median(ratios)
 
 
-def seconds(run: Run) -> float:
+def seconds(run: Evaluate) -> float:
     """Wall time of one run, the device's queue emptied before and after."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

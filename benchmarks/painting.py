@@ -19,7 +19,7 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Run:
+class Recipe:
     """How pictures are painted; `size` is (height, width) in image pixels, no settings means no tiles."""
 
     size: tuple[int, int]
@@ -39,19 +39,19 @@ class Run:
 
 
 @torch.no_grad()
-def paint(model: Model, captions: Sequence[str], run: Run, seed: int, batch: int = 4) -> Tensor:
+def paint(model: Model, captions: Sequence[str], recipe: Recipe, seed: int, batch: int = 4) -> Tensor:
     """Return pictures [captions, 3, H, W] in 0..1; picture i starts from the noise of seed + i."""
-    parts = [_paint(model, captions[i : i + batch], run, seed + i) for i in range(0, len(captions), batch)]
+    parts = [_paint(model, captions[i : i + batch], recipe, seed + i) for i in range(0, len(captions), batch)]
     return torch.cat(parts)
 
 
-def _paint(model: Model, captions: Sequence[str], run: Run, seed: int) -> Tensor:
+def _paint(model: Model, captions: Sequence[str], recipe: Recipe, seed: int) -> Tensor:
     device = next(model.painter.parameters()).device
-    canvas = (run.size[0] // 8, run.size[1] // 8)
+    canvas = (recipe.size[0] // 8, recipe.size[1] // 8)
     noise = torch.cat([_noise(seed + i, canvas) for i in range(len(captions))]).to(device)
     samplers: dict[str, Callable[[Predict, Tensor, int], Tensor]] = {"DDIM": ddim, "Euler a": euler_a, "Heun": heun}
-    sample = samplers[run.sampler]
-    latents = sample(_predictor(model, captions, run, canvas, seed), noise, run.steps)
+    sample = samplers[recipe.sampler]
+    latents = sample(_predictor(model, captions, recipe, canvas, seed), noise, recipe.steps)
     with torch.autocast(device.type, torch.bfloat16):
         pictures = torch.cat([model.autoencoder.decode(z[None] / SCALE).float() for z in latents])
     return pictures.mul(0.5).add(0.5).clamp(0, 1)
@@ -61,7 +61,7 @@ def _noise(seed: int, canvas: tuple[int, int]) -> Tensor:
     return torch.randn(1, 4, *canvas, generator=torch.Generator().manual_seed(seed))
 
 
-def _predictor(model: Model, captions: Sequence[str], run: Run, canvas: tuple[int, int], seed: int) -> Predict:
+def _predictor(model: Model, captions: Sequence[str], recipe: Recipe, canvas: tuple[int, int], seed: int) -> Predict:
     features = text_features(model.painter.text, model.tokenizer, [*captions, ""])
     context = torch.cat([features[:-1], features[-1:].expand(len(captions), -1, -1)])
     unet = model.painter.unet
@@ -71,8 +71,8 @@ def _predictor(model: Model, captions: Sequence[str], run: Run, canvas: tuple[in
             return unet(x.contiguous(memory_format=torch.channels_last), times, context).float()
 
     tiled = None
-    if run.settings is not None:
-        method = make_method(Request(canvas, NATIVE, run.settings, seed, run.evaluations, run.per_step))
+    if recipe.settings is not None:
+        method = make_method(Request(canvas, NATIVE, recipe.settings, seed, recipe.evaluations, recipe.per_step))
         tiled = TiledDenoiser(evaluate, method, tile_batch=64)
 
     def predict(x: Tensor, times: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.measures import CELL, bootstrap, colour_drift, frechet, interval, object_count, prompt_score, seam
-from benchmarks.painting import Run, paint
+from benchmarks.painting import Recipe, paint
 from benchmarks.report import arguments, progress
 from lib_instantas.methods import Request, make_method
 from lib_instantas.presets import PRESETS
@@ -98,9 +98,9 @@ class Trial:
         return f"{self.variant} {self.canvas} {self.sampler} {self.steps}"
 
     @property
-    def run(self) -> Run:
+    def recipe(self) -> Recipe:
         """How its pictures are painted."""
-        return Run(CANVASES[self.canvas], VARIANTS[self.variant], self.sampler, self.steps)
+        return Recipe(CANVASES[self.canvas], VARIANTS[self.variant], self.sampler, self.steps)
 
 
 def scenes(count: int, bare: bool = False) -> list[Scene]:
@@ -180,18 +180,17 @@ def things(judge: Judge, pictures: Tensor, chosen: list[Scene]) -> dict[str, flo
     return {"things": mean, "things_ci": spread}
 
 
-def last_seam(pictures: Tensor, run: Run) -> dict[str, float]:
+def last_seam(pictures: Tensor, recipe: Recipe) -> dict[str, float]:
     """Return the seam along the width where the grid stood in the last quarter of the evaluations: the worst of them.
 
     A moving grid leaves what seam it leaves there, and not where it stood at rest. Being the worst of several places,
     the figure is above 1 without any seam too: pictures without tiles are asked about the default grid's places.
     """
-    canvas = (run.size[0] // CELL, run.size[1] // CELL)
-    settings = run.settings or _instantas()
-    method = make_method(Request(canvas, NATIVE // CELL, settings, 1, run.evaluations, run.per_step))
-    places = {
-        _lines(method.plan(evaluation)) for evaluation in range(run.evaluations - run.evaluations // 4, run.evaluations)
-    }
+    canvas = (recipe.size[0] // CELL, recipe.size[1] // CELL)
+    settings = recipe.settings or _instantas()
+    method = make_method(Request(canvas, NATIVE // CELL, settings, 1, recipe.evaluations, recipe.per_step))
+    last = range(recipe.evaluations - recipe.evaluations // 4, recipe.evaluations)
+    places = {_lines(method.plan(evaluation)) for evaluation in last}
 
     def worst(rows: Tensor) -> float:
         return max(seam(pictures[rows], lines).mean for lines in places if lines)
@@ -208,7 +207,7 @@ def _lines(plan: TilePlan) -> tuple[int, ...]:
 def native_figures(model: Model, judge: Judge, count: int) -> dict[str, float]:
     """Return the prompt score of the model's own 256x256 pictures with things, and the FID-W of those without."""
     named, bare = scenes(4 * count), scenes(count, bare=True)
-    native = Run((NATIVE, NATIVE))
+    native = Recipe((NATIVE, NATIVE))
     score = prompt_score(judge, paint(model, [describe(scene) for scene in named], native, seed=1, batch=8), named)
     figures = {name: interval(getattr(score, name))[0] for name in ("place", "time", "thing")}
     figures["prompt"], figures["prompt_ci"] = interval(score.all)
@@ -232,10 +231,10 @@ def row_of(trial: Trial, count: int) -> tuple[dict[str, Any], Tensor]:
     model, judge = _tools()
     bare, named = scenes(count, bare=True), scenes(max(2, count // 2))
     begin = time.monotonic()
-    pictures = paint(model, [describe(scene) for scene in bare], trial.run, seed=1)
-    with_things = paint(model, [describe(scene) for scene in named], trial.run, seed=1)
-    figures = assess(judge, pictures, bare, trial.run.size) | fid_w(judge, _crops(pictures, NATIVE), bare)
-    figures |= last_seam(pictures, trial.run) | things(judge, with_things, named)
+    pictures = paint(model, [describe(scene) for scene in bare], trial.recipe, seed=1)
+    with_things = paint(model, [describe(scene) for scene in named], trial.recipe, seed=1)
+    figures = assess(judge, pictures, bare, trial.recipe.size) | fid_w(judge, _crops(pictures, NATIVE), bare)
+    figures |= last_seam(pictures, trial.recipe) | things(judge, with_things, named)
     row = {"label": trial.label, **vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
     progress(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}))
     return row, pictures[: 2 if trial.canvas == "1024x256" else 5].clone()

@@ -111,6 +111,11 @@ def measure() -> dict[str, float]:
     return figures
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Count and print."""
     given = arguments(__doc__).parse_args()
     result(measure(), given.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -31,7 +31,7 @@ from typing import Any
 import torch
 
 from benchmarks.report import arguments, progress, result
-from benchmarks.table_paper import INSTANTAS_2_SECONDS
+from benchmarks.tables.paper import INSTANTAS_2_SECONDS
 from benchmarks.unet import NATIVE, inputs, sd15_unet
 from benchmarks.vae_models import real_autoencoder
 from benchmarks.whole_pictures import lap

@@ -37,7 +37,7 @@ def unaltered_context(layer: nn.Module, context: Tensor) -> tuple[Tensor, Tensor
 
 
 class RegionalAttention:
-    """A part of TiledDenoiser (`around`) that gives every model call the shares of its tiles.
+    """A part of TiledDenoiser (`parts`) that gives every model call the shares of its tiles.
 
     `layout` must be what the conditioning of the coming calls was laid out to; None means that it holds the main
     prompt only and nothing is to be done. `upcast` computes scores in fp32. A canvas that is `closed` on its (vertical,

@@ -44,8 +44,8 @@ class ModelCall:
 Tell = Callable[[ModelCall, dict[str, Any]], dict[str, Any]]
 """Makes of the conditioning of one call what the model is to be told: see `lib_instantas.told_size`."""
 
-Around = Callable[[ModelCall], AbstractContextManager[Any]]
-"""A part that must know which tiles a model call is about; what it changes it restores on exit."""
+Part = Callable[[ModelCall], AbstractContextManager[Any]]
+"""What takes part in a model call, entered around it; what it changes for the tiles of the call it restores on exit."""
 
 
 class TiledDenoiser:
@@ -65,7 +65,7 @@ class TiledDenoiser:
         method: Method,
         *,
         tile_batch: int = 0,
-        around: Sequence[Around] = (),
+        parts: Sequence[Part] = (),
         before_batch: Callable[[], None] = lambda: None,
         tell: Tell = lambda call, conditioning: conditioning,
         sharing: Sharing = ALONE,
@@ -73,7 +73,7 @@ class TiledDenoiser:
         self.model = model
         self.method = method
         self.tile_batch = tile_batch
-        self.around = tuple(around)
+        self.parts = tuple(parts)
         self.before_batch = before_batch
         self.tell = tell
         self.sharing = sharing
@@ -191,9 +191,9 @@ class TiledDenoiser:
     ) -> Tensor:
         self.before_batch()
         call = ModelCall(plan, tiles, x.shape[0] // len(tiles), self.evaluation)
-        with ExitStack() as parts:
-            for part in self.around:
-                parts.enter_context(part(call))
+        with ExitStack() as entered:
+            for part in self.parts:
+                entered.enter_context(part(call))
             return self.model(x, sigma, **self.tell(call, conditioning))
 
 

@@ -28,7 +28,7 @@ PIXEL_CALIBRATION = 0.05
 
 
 class Redilation:
-    """A part of TiledDenoiser (`around`): the UNet's convolutions reach further, as long and as far as `dilation` says.
+    """A part of TiledDenoiser (`parts`): the UNet's convolutions reach further, as long and as far as `dilation` says.
 
     The outer levels estimate the noise, and dilated, leave it in the picture. So they are dilated only where that is
     damped (`noise_damping`), and not while `denoises` is set. Raises SettingsError if the UNet has no more levels than

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lib_instantas.shapes import Shape, Window, feathered
+from lib_instantas.shapes import Crop, Shape, feathered
 from lib_instantas.tiling import Size
 
 Overlap = Literal["weight", "upper"]
@@ -59,14 +59,14 @@ class RegionSetup:
         """The regions that take part: switched on, with a weight."""
         return tuple(region for region in self.regions if region.enabled and region.weight > 0)
 
-    def seen_through(self, window: Window, canvas: Size) -> RegionSetup:
-        """The same regions on a canvas that is a window of the old one, whose size was `canvas` (height, width).
+    def cropped(self, crop: Crop, canvas: Size) -> RegionSetup:
+        """The same regions on a canvas that is a crop of the old one, whose size was `canvas` (height, width).
 
         For a picture of which only a part is sampled, as in inpainting at full resolution.
         """
-        shorter = min(window.height * canvas[0], window.width * canvas[1]) / min(canvas)
+        shorter = min(crop.height * canvas[0], crop.width * canvas[1]) / min(canvas)
         regions = tuple(
-            replace(region, shape=region.shape.seen_through(window), feather=region.feather / shorter)
+            replace(region, shape=region.shape.cropped(crop), feather=region.feather / shorter)
             for region in self.regions
         )
         return replace(self, regions=regions)

@@ -30,7 +30,7 @@ NARROWEST_FEATHER = 1e-3
 
 
 @dataclass(frozen=True)
-class Window:
+class Crop:
     """A part of a canvas, by its upper left corner and extent as fractions."""
 
     x: float
@@ -45,8 +45,8 @@ class Shape(Protocol):
     def coverage(self, size: Size) -> Tensor:
         """Share of each cell's area inside the shape, [H, W] in 0..1, double precision."""
 
-    def seen_through(self, window: Window) -> Shape:
-        """The same shape on a canvas that is this window of the old one."""
+    def cropped(self, crop: Crop) -> Shape:
+        """The same shape on a canvas that is this crop of the old one."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Rectangle:
         columns = _covered_cells(self.x, self.x + self.width, size[1])
         return rows[:, None] * columns[None, :]
 
-    def seen_through(self, window: Window) -> Rectangle:
-        """The same box in the window's own fractions."""
-        x, y = (self.x - window.x) / window.width, (self.y - window.y) / window.height
-        return Rectangle(x, y, self.width / window.width, self.height / window.height)
+    def cropped(self, crop: Crop) -> Rectangle:
+        """The same box in the crop's own fractions."""
+        x, y = (self.x - crop.x) / crop.width, (self.y - crop.y) / crop.height
+        return Rectangle(x, y, self.width / crop.width, self.height / crop.height)
 
 
 def _covered_cells(start: float, stop: float, length: int) -> Tensor:
@@ -90,9 +90,9 @@ class Polygon:
             _add_area_right_of_edge(signed, (x0 * width, y0 * height), (x1 * width, y1 * height))
         return signed.abs().clamp(max=1)
 
-    def seen_through(self, window: Window) -> Polygon:
-        """The same outline in the window's own fractions."""
-        return Polygon(tuple(((x - window.x) / window.width, (y - window.y) / window.height) for x, y in self.points))
+    def cropped(self, crop: Crop) -> Polygon:
+        """The same outline in the crop's own fractions."""
+        return Polygon(tuple(((x - crop.x) / crop.width, (y - crop.y) / crop.height) for x, y in self.points))
 
 
 def _add_area_right_of_edge(signed: Tensor, start: tuple[float, float], stop: tuple[float, float]) -> None:
@@ -140,10 +140,10 @@ class Mask:
         """Mean of the picture over each cell, [H, W]."""
         return area_resample(self.values.double(), size)
 
-    def seen_through(self, window: Window) -> Mask:
-        """The part of the picture in the window, brought to the picture's own number of pixels."""
+    def cropped(self, crop: Crop) -> Mask:
+        """The part of the picture in the crop, brought to the picture's own number of pixels."""
         values = self.values.double()
-        for dim, start, extent in ((-2, window.y, window.height), (-1, window.x, window.width)):
+        for dim, start, extent in ((-2, crop.y, crop.height), (-1, crop.x, crop.width)):
             length = values.shape[dim]
             bounds = (start + torch.arange(length + 1, dtype=torch.float64) * extent / length) * length
             values = _range_means(values, bounds[:-1], bounds[1:], dim)

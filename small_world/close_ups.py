@@ -11,7 +11,7 @@ from small_world.checkpoint import Model, load, save
 from small_world.dataset import crops, scenes
 from small_world.difference import write
 from small_world.encode import encode_all
-from small_world.progress import Stage, channels_last, keep_memory
+from small_world.progress import Training, channels_last, keep_memory
 from small_world.train_unet import Painter
 
 LOGGER = logging.getLogger(__name__)
@@ -43,4 +43,4 @@ def _begin(folder: Path, model: Model, minutes: float, device: str) -> None:
         painter = Painter(model.tokenizer)
         channels_last(painter, device)
         painter.load_state_dict(model.painter.state_dict())
-        Stage("painter", painter, folder, minutes, RATE).save()
+        Training("painter", painter, folder, minutes, RATE).save()

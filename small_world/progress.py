@@ -1,4 +1,4 @@
-"""A training stage measured in minutes: learning rate, averaged weights, log lines and a file to go on from."""
+"""A training measured in minutes: learning rate, averaged weights, log lines and a file to go on from."""
 
 import copy
 import ctypes
@@ -16,8 +16,8 @@ from torch import nn
 LOGGER = logging.getLogger(__name__)
 
 
-class Stage:
-    """Trains modules for a number of minutes; a stage that was interrupted goes on where it was saved.
+class Training:
+    """Trains modules for a number of minutes; one that was interrupted goes on where it was saved.
 
     The learning rate rises over the first 5 % of the time and then falls to nothing along a cosine. Averaged
     weights (EMA) lie in `averaged`. Several workers may train one module in shared memory without waiting for

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from small_world.autoencoder import Autoencoder
-from small_world.progress import Stage, channels_last, on_workers
+from small_world.progress import Training, channels_last, on_workers
 
 LOGGER = logging.getLogger(__name__)
 STD = 1 / 0.18215
@@ -52,15 +52,15 @@ def train(folder: Path, pictures: Path, minutes: float, device: str, workers: in
 
 
 def _work(worker: int, model: Autoencoder, folder: Path, path: Path, minutes: float, device: str) -> None:
-    stage = Stage("autoencoder", model, folder, minutes, RATE, worker)
+    training = Training("autoencoder", model, folder, minutes, RATE, worker)
     pictures = np.load(path, mmap_mode="r")
-    rng = np.random.default_rng([worker, stage.step])
-    while stage.running:
-        side, rows = next((side, rows) for share, side, rows in LESSONS if stage.spent < share * stage.budget)
+    rng = np.random.default_rng([worker, training.step])
+    while training.running:
+        side, rows = next((side, rows) for share, side, rows in LESSONS if training.spent < share * training.budget)
         x = as_input(_crops(pictures, rows, side, rng), device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
             loss = loss_of(model, x)
-        stage.update(loss)
+        training.update(loss)
 
 
 def _crops(pictures: NDArray[np.uint8], rows: int, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from small_world.judge import NOTHING, STRIDE, Judge
-from small_world.progress import Stage, channels_last, on_workers
+from small_world.progress import Training, channels_last, on_workers
 from small_world.renderer import centre_of
 from small_world.scene import PLACES, THINGS, TIMES, Scene, random_scene
 
@@ -89,12 +89,12 @@ def halves(path: Path) -> NDArray[np.uint8]:
 
 
 def _work(worker: int, judge: Judge, folder: Path, path: Path, minutes: float, device: str) -> None:
-    stage = Stage("judge", judge, folder, minutes, RATE, worker)
+    training = Training("judge", judge, folder, minutes, RATE, worker)
     source = halves(path)
     scenes = [random_scene(seed) for seed in range(len(source))]
     wanted, target = labels(scenes), spots(scenes, 2 * source.shape[1])
-    rng = np.random.default_rng([worker, stage.step])
-    while stage.running:
+    rng = np.random.default_rng([worker, training.step])
+    while training.running:
         rows = rng.integers(len(source), size=32)
         x = torch.from_numpy(source[rows]).to(device).permute(0, 3, 1, 2).float() / 255
         goal = target[rows].to(device)
@@ -103,4 +103,4 @@ def _work(worker: int, judge: Judge, folder: Path, path: Path, minutes: float, d
         x = disturbed(x).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
             loss = loss_of(judge, x, wanted[rows].to(device), goal)
-        stage.update(loss)
+        training.update(loss)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from small_world.crops import crop
-from small_world.progress import Stage, channels_last, on_workers
+from small_world.progress import Training, channels_last, on_workers
 from small_world.renderer import centre_of
 from small_world.scene import Scene, describe, random_scene
 from small_world.schedule import STEPS, alphas_cumprod, noised
@@ -132,7 +132,7 @@ def _work(
     device: str,
     rate: float,
 ) -> None:
-    stage = Stage("painter", model, folder, minutes, rate, worker)
+    training = Training("painter", model, folder, minutes, rate, worker)
     scenes = [random_scene(seed) for seed in range(len(np.load(whole, mmap_mode="r")))]
     squares = [crop(number) for number in range(len(np.load(crops, mmap_mode="r")))]
     pictures = lessons(whole, scenes, [centre_of(scene) for scene in scenes], tokenizer, device)
@@ -140,8 +140,8 @@ def _work(
     empty = tokenize(tokenizer, [""]).to(device)
     batch = 16 if device == "cpu" else 256
     close = round(CROPS * batch)
-    torch.manual_seed(1000 * stage.step + worker)
-    while stage.running:
+    torch.manual_seed(1000 * training.step + worker)
+    while training.running:
         drawn = zip(pictures.some(batch - close), parts.some(close), strict=True)
         latents, text, weights = (torch.cat(both) for both in drawn)
         text = torch.where(torch.rand(batch, 1, device=device) < DROPOUT, empty, text)
@@ -149,7 +149,7 @@ def _work(
         times = (torch.rand(batch, device=device) * latest).long()
         with torch.autocast(device, torch.bfloat16):
             loss = loss_of(model, latents, times, text, weights)
-        stage.update(loss)
+        training.update(loss)
 
 
 def text_features(text: CLIPTextModel, tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:

@@ -510,7 +510,7 @@ def test_the_tiled_denoiser_takes_it_as_a_part():
     attention = attention_for(unet, RegionSetup((LEFT,)), layout)
     segments = Segment(Span(0, 8), Span(0, 8)), Segment(Span(8, 16), Span(8, 16))
     plan = TilePlan((8, 16), tuple(Tile(segments[0], x) for x in segments))
-    denoiser = TiledDenoiser(model, Fixed(plan), tile_batch=2, around=(attention,))
+    denoiser = TiledDenoiser(model, Fixed(plan), tile_batch=2, parts=(attention,))
     x = torch.randn(1, 4, 8, 16)
     result = denoiser(x, torch.tensor([500.0]), context=laid)
     halves = x.chunk(2, -1)

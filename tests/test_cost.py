@@ -7,9 +7,9 @@ from tiny_pipelines import sd_pipeline
 from tiny_unets import diffusers_unet
 
 from benchmarks.cost import SIDES, fit
-from benchmarks.table_cost import cost_of, peak_of, seconds_per_evaluation
-from benchmarks.table_pictures import Easel
-from benchmarks.table_variants import DIRECT, INSTANTAS, MULTIDIFFUSION
+from benchmarks.tables.cost import cost_of, peak_of, seconds_per_evaluation
+from benchmarks.tables.pictures import Easel
+from benchmarks.tables.variants import DIRECT, INSTANTAS, MULTIDIFFUSION
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.4])

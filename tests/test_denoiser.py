@@ -188,7 +188,7 @@ def test_parts_around_a_call_know_its_tiles_and_are_left_again() -> None:
             raise ValueError("in the UNet")
         return tiles
 
-    denoiser = TiledDenoiser(model, method(), tile_batch=2, around=[part])
+    denoiser = TiledDenoiser(model, method(), tile_batch=2, parts=[part])
     with pytest.raises(ValueError, match="in the UNet"):
         [denoiser(x, torch.zeros(2)) for _ in range(5)]
     assert seen == [True] * 3
@@ -260,7 +260,7 @@ def test_parts_are_told_which_evaluation_it_is() -> None:
         told.append(call.evaluation)
         yield
 
-    denoiser = TiledDenoiser(pointwise, method((16, 32)), tile_batch=2, around=[part])
+    denoiser = TiledDenoiser(pointwise, method((16, 32)), tile_batch=2, parts=[part])
     for _ in range(3):
         denoiser(torch.zeros(1, 4, 16, 32), torch.zeros(1))
         denoiser.next_evaluation()

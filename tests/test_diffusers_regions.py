@@ -74,7 +74,7 @@ def test_a_region_leaves_the_rest_of_the_picture_to_the_main_prompt(generators, 
 def test_without_active_regions_the_prompts_are_left_to_the_pipeline(generators):
     prompts = prompts_for(generators["sd"].pipeline, RegionSetup(), "a fox", "bad")
     assert prompts.arguments == {"prompt": "a fox", "negative_prompt": "bad"}
-    assert prompts.around == ()
+    assert prompts.parts == ()
 
 
 def test_regions_are_off_with_the_extension(generators):

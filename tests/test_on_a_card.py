@@ -11,8 +11,8 @@ import pytest
 import torch
 from tiny_unets import CONTEXT_CHANNELS, UNETS
 
-from benchmarks.device import AVERAGING, SCALECRAFTER, TILES, Sampling
-from benchmarks.simulated_cuda import Record, SimulatedCuda
+from benchmarks.device.copies import AVERAGING, SCALECRAFTER, TILES, Sampling
+from benchmarks.device.simulated_cuda import Record, SimulatedCuda
 from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.methods import Request, make_method
 from lib_instantas.noise import reference_noise, style_alignment

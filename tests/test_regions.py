@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lib_instantas.fusion import cut
 from lib_instantas.regions import Region, RegionSetup
-from lib_instantas.shapes import Mask, Polygon, Rectangle, Window, area_resample, area_resample_halved
+from lib_instantas.shapes import Crop, Mask, Polygon, Rectangle, area_resample, area_resample_halved
 from lib_instantas.tiling import Segment, Span, Tile, TilePlan
 
 LEFT, RIGHT = Rectangle(0, 0, 0.5, 1), Rectangle(0.5, 0, 0.5, 1)
@@ -89,14 +89,14 @@ def test_rounding_puts_no_prompt_into_the_pixel_next_door():
 
 
 @given(SETUPS, st.integers(0, 8), st.integers(0, 6), st.sampled_from([2, 4]))
-def test_what_is_seen_through_a_window_is_that_part_of_the_canvas(setup, down, right, fineness):
-    """Masks are exact where the window's cells are those of the canvas, or parts of them."""
+def test_a_crop_shows_that_part_of_the_canvas(setup, down, right, fineness):
+    """Masks are exact where the crop's cells are those of the canvas, or parts of them."""
     hard = RegionSetup(tuple(replace(r, feather=0.0) for r in setup.regions if not isinstance(r.shape, Mask)))
-    size, window = (16, 12), Window(right / 12, down / 16, 6 / 12, 8 / 16)
+    size, crop = (16, 12), Crop(right / 12, down / 16, 6 / 12, 8 / 16)
     expected = hard.shares(size)[:, down : down + 8, right : right + 6]
-    assert torch.allclose(hard.seen_through(window, size).shares((8, 6)), expected, atol=1e-4)
+    assert torch.allclose(hard.cropped(crop, size).shares((8, 6)), expected, atol=1e-4)
     fine = hard.shares((16 * fineness, 12 * fineness))
-    seen = hard.seen_through(window, size).shares((8 * fineness, 6 * fineness))
+    seen = hard.cropped(crop, size).shares((8 * fineness, 6 * fineness))
     assert torch.allclose(
         seen,
         fine[:, down * fineness : (down + 8) * fineness, right * fineness : (right + 6) * fineness],
@@ -104,17 +104,17 @@ def test_what_is_seen_through_a_window_is_that_part_of_the_canvas(setup, down, r
     )
 
 
-def test_a_window_shows_its_part_of_a_mask():
+def test_a_crop_shows_its_part_of_a_mask():
     mask = Mask(torch.rand(8, 6))
-    seen = mask.seen_through(Window(2 / 6, 0.5, 0.5, 0.25))
+    seen = mask.cropped(Crop(2 / 6, 0.5, 0.5, 0.25))
     assert seen.values.shape == (8, 6)
     assert torch.allclose(seen.coverage((2, 3)).float(), mask.values[4:6, 2:5], atol=1e-6)
 
 
-def test_a_feather_keeps_its_width_in_pixels_through_a_window():
+def test_a_feather_keeps_its_width_in_pixels_in_a_crop():
     region = Region(Rectangle(0.25, 0, 0.75, 1), feather=0.25)
     whole = RegionSetup((region,)).shares((32, 64))
-    seen = RegionSetup((region,)).seen_through(Window(0, 0, 0.5, 1), (32, 64)).shares((32, 32))
+    seen = RegionSetup((region,)).cropped(Crop(0, 0, 0.5, 1), (32, 64)).shares((32, 32))
     assert torch.allclose(seen, whole[:, :, :32], atol=1e-5)
 
 

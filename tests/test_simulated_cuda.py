@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.simulated_cuda import SimulatedCuda
+from benchmarks.device.simulated_cuda import SimulatedCuda
 from lib_instantas.device import free_bytes
 from lib_instantas.fusion import reflect
 

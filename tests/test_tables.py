@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from tiny_pipelines import sd_pipeline
 
-from benchmarks import table_paper as paper
-from benchmarks.table_layout import bar_chart, contact_sheet, markdown_table
-from benchmarks.table_measures import Difference, compare, kernel_distance, native_crops, spread
-from benchmarks.table_pictures import OWN_PICTURES, Easel, Studio, judge_features
-from benchmarks.table_sections import SECTIONS, sections
-from benchmarks.table_variants import ALIGNMENT, DIRECT, FIELD, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
+from benchmarks.tables import paper
+from benchmarks.tables.layout import bar_chart, contact_sheet, markdown_table
+from benchmarks.tables.measures import Difference, compare, kernel_distance, native_crops, spread
+from benchmarks.tables.pictures import OWN_PICTURES, Easel, PictureSets, judge_features
+from benchmarks.tables.sections import SECTIONS, sections
+from benchmarks.tables.variants import ALIGNMENT, DIRECT, FIELD, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
 from lib_instantas.methods import METHODS, Request, make_method
 from lib_instantas.settings import parse_settings
 from small_world.judge import load_judge
@@ -44,8 +44,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def studio(model: Path) -> Studio:
-    return Studio(Easel(model), SCENES, steps=2)
+def sets(model: Path) -> PictureSets:
+    return PictureSets(Easel(model), SCENES, steps=2)
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))
@@ -57,49 +57,49 @@ def test_every_row_stands_for_settings_that_its_method_reads(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DISTINCT))
-def test_pictures_are_of_the_size_asked_for_and_made_once(studio: Studio, name: str) -> None:
-    made = studio.pictures(DISTINCT[name], (64, 128))
+def test_pictures_are_of_the_size_asked_for_and_made_once(sets: PictureSets, name: str) -> None:
+    made = sets.pictures(DISTINCT[name], (64, 128))
     assert [picture.size for picture in made.pictures] == [(128, 64)] * 2
-    assert studio.pictures(DISTINCT[name], (64, 128)) is made
+    assert sets.pictures(DISTINCT[name], (64, 128)) is made
 
 
-def test_fixed_offsets_are_another_picture_and_leave_the_method_as_it_was(studio: Studio) -> None:
+def test_fixed_offsets_are_another_picture_and_leave_the_method_as_it_was(sets: PictureSets) -> None:
     before = METHODS["FSTD"]
-    fixed, random = (studio.pictures(DISTINCT[name], (64, 128)).pictures[0] for name in ("fixed", "random"))
+    fixed, random = (sets.pictures(DISTINCT[name], (64, 128)).pictures[0] for name in ("fixed", "random"))
     assert METHODS["FSTD"] is before
     assert fixed.tobytes() != random.tobytes()
 
 
-def test_the_panorama_pipeline_asks_the_model_for_windows_of_its_own_size(studio: Studio) -> None:
+def test_the_panorama_pipeline_asks_the_model_for_windows_of_its_own_size(sets: PictureSets) -> None:
     sizes = set()
-    hook = studio.easel.pipeline.unet.register_forward_pre_hook(
+    hook = sets.easel.pipeline.unet.register_forward_pre_hook(
         lambda module, args, kwargs: sizes.add(tuple((args[0] if args else kwargs["sample"]).shape[-2:])),
         with_kwargs=True,
     )
-    Studio(studio.easel, [Scene("sea", "day")], steps=1).pictures(PANORAMA, (64, 128))
+    PictureSets(sets.easel, [Scene("sea", "day")], steps=1).pictures(PANORAMA, (64, 128))
     hook.remove()
     assert sizes == {(8, 8)}
 
 
-def test_own_pictures_are_of_the_models_size_and_begin_with_noise_of_their_own(studio: Studio) -> None:
-    own = studio.own()
+def test_own_pictures_are_of_the_models_size_and_begin_with_noise_of_their_own(sets: PictureSets) -> None:
+    own = sets.own()
     assert [picture.size for picture in own] == [(64, 64)] * len(SCENES) * OWN_PICTURES
     assert len({picture.tobytes() for picture in own}) == len(own)
 
 
 def test_a_run_that_was_cut_short_goes_on_from_what_it_kept(model: Path, tmp_path: Path) -> None:
-    first = Studio(Easel(model, folder=tmp_path), SCENES[:1], steps=2).pictures(DIRECT, (64, 128))
+    first = PictureSets(Easel(model, folder=tmp_path), SCENES[:1], steps=2).pictures(DIRECT, (64, 128))
     kept = list(tmp_path.rglob("*.png"))
     written = [file.stat().st_mtime_ns for file in kept]
-    again = Studio(Easel(model, folder=tmp_path), SCENES, steps=2).pictures(DIRECT, (64, 128))
+    again = PictureSets(Easel(model, folder=tmp_path), SCENES, steps=2).pictures(DIRECT, (64, 128))
     assert [file.stat().st_mtime_ns for file in kept] == written
     assert again.pictures[0].tobytes() == first.pictures[0].tobytes()
     assert len(again.pictures) == 2
 
 
-def test_workers_paint_what_one_paints(studio: Studio, model: Path) -> None:
-    together = Studio(Easel(model, workers=2), SCENES, steps=2).pictures(DIRECT, (64, 128)).pictures
-    alone = studio.pictures(DIRECT, (64, 128)).pictures
+def test_workers_paint_what_one_paints(sets: PictureSets, model: Path) -> None:
+    together = PictureSets(Easel(model, workers=2), SCENES, steps=2).pictures(DIRECT, (64, 128)).pictures
+    alone = sets.pictures(DIRECT, (64, 128)).pictures
     # Workers have one thread each, so sums of bfloat16 are rounded in another order.
     assert all(_apart(*pair) < 2 for pair in zip(together, alone, strict=True))
     assert _apart(together[0], together[1]) > 4

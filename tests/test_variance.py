@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from benchmarks.per_tile_noise import KINDS, correction, fused_noise
+from benchmarks.tables.per_tile_noise import KINDS, correction, fused_noise
 from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.methods import NAMES, Method, Request, make_method
 from lib_instantas.settings import parse_settings

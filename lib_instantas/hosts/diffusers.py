@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lib_instantas.denoiser import Around, TiledDenoiser
+from lib_instantas.denoiser import Part, TiledDenoiser
 from lib_instantas.merged_attention import MergedAttention
 from lib_instantas.methods import MergedGrid, Method, Redilated, Request, make_method
 from lib_instantas.noise_damping import damped
@@ -31,7 +31,7 @@ def tiled_unet(
     steps: int = 20,
     per_step: int = 1,
     guidance: float = 1.0,
-    around: Sequence[Around] = (),
+    parts: Sequence[Part] = (),
     before_batch: Callable[[], None] = lambda: None,
     make_denoiser: Callable[..., TiledDenoiser] = TiledDenoiser,
     sharing: Sharing = ALONE,
@@ -52,7 +52,7 @@ def tiled_unet(
         tell=ToldSize(settings.told_size),
         sharing=sharing,
     )
-    unet.forward = _Tiled(unet, request, guidance, around, make).forward
+    unet.forward = _Tiled(unet, request, guidance, parts, make).forward
     try:
         yield
     finally:
@@ -70,14 +70,14 @@ class _Tiled:
         unet: Any,
         request: Request,
         guidance: float,
-        around: Sequence[Around],
+        parts: Sequence[Part],
         make_denoiser: Callable[..., TiledDenoiser],
     ) -> None:
         self.unet = unet
         self.of_unet = unet.forward
         self.request = request
         self.guidance = guidance
-        self.around = around
+        self.parts = parts
         self.make_denoiser = make_denoiser
         self.denoiser: TiledDenoiser | None = None
         self.redilation: Redilation | None = None
@@ -99,7 +99,7 @@ class _Tiled:
             self.redilation = _redilation(self.unet, method, self.guidance)
             dilated = [] if self.redilation is None else [self.redilation]
             merged = [MergedAttention([self.unet], method.until)] if isinstance(method, MergedGrid) else []
-            self.denoiser = self.make_denoiser(self._model, method, around=(*self.around, *dilated, *merged))
+            self.denoiser = self.make_denoiser(self._model, method, parts=(*self.parts, *dilated, *merged))
         return self.denoiser
 
     def _model(self, x: Tensor, timestep: Tensor, **conditioning: Any) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lib_instantas.attention import RegionalAttention
 from lib_instantas.conditioning import lay_out
-from lib_instantas.denoiser import Around
+from lib_instantas.denoiser import Part
 from lib_instantas.regions import RegionSetup
 
 
@@ -20,7 +20,7 @@ class Prompts:
     """Arguments of a pipeline's call that stand for the prompts, and the parts the UNet calls need for them."""
 
     arguments: dict[str, Any]
-    around: tuple[Around, ...] = field(default_factory=tuple)
+    parts: tuple[Part, ...] = field(default_factory=tuple)
 
 
 def prompts_for(

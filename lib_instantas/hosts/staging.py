@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 import torch
 
-from lib_instantas.denoiser import Around, TiledDenoiser
+from lib_instantas.denoiser import Part, TiledDenoiser
 from lib_instantas.hosts.diffusers import tiled_unet
 from lib_instantas.hosts.diffusers_lora import Lora
 from lib_instantas.hosts.diffusers_regions import Prompts, encoder
@@ -83,14 +83,14 @@ class Stages:
         pipeline: Any,
         prompts: Prompts,
         generator: torch.Generator,
-        around: Sequence[Around],
+        parts: Sequence[Part],
         features: Features,
         loras: StageLoras,
         sharing: Sharing = ALONE,
     ) -> None:
         self.pipeline = pipeline
         self.prompts = prompts
-        self.around = (*around, *prompts.around)
+        self.parts = (*parts, *prompts.parts)
         self.features = features
         self.loras = loras
         self.sharing = sharing
@@ -162,7 +162,7 @@ class Stages:
             steps=stage.evaluations,
             per_step=evaluations_per_step(stage.job.sampler),
             guidance=stage.guidance,
-            around=self.around,
+            parts=self.parts,
             before_batch=watcher.before_batch,
             make_denoiser=make_denoiser,
             sharing=self.sharing,

@@ -12,7 +12,7 @@ import torch
 from lib_instantas.agreement import Offer, check, without_effect
 from lib_instantas.attention_layers import has_cross_attention
 from lib_instantas.capabilities import ALL, Capability
-from lib_instantas.denoiser import Around
+from lib_instantas.denoiser import Part
 from lib_instantas.hosts.diffusers_lora import Lora, read_lora
 from lib_instantas.hosts.diffusers_regions import prompts_for
 from lib_instantas.hosts.diffusers_vae import is_known
@@ -49,12 +49,12 @@ class Result:
 class Generator:
     """A diffusers text-to-image pipeline that makes pictures of any size.
 
-    `around` are the parts that take part in every UNet call, such as regional attention; `features` says what
+    `parts` take part in every UNet call, such as regional attention; `features` says what
     SyncDiffusion takes for alike; `sharing` divides the tiles among processes that all make the same pictures.
     """
 
     pipeline: Any
-    around: Sequence[Around] = field(default_factory=tuple)
+    parts: Sequence[Part] = field(default_factory=tuple)
     features: Features = style_statistics
     sharing: Sharing = ALONE
 
@@ -119,7 +119,7 @@ class Generator:
         closed, binding = job.settings.wraps_per_axis, job.settings.region_binding
         prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt, closed, binding)
         generator = torch.Generator("cpu").manual_seed(job.seed)
-        run = Stages(self.pipeline, prompts, generator, self.around, self.features, self.loras(job), self.sharing)
+        run = Stages(self.pipeline, prompts, generator, self.parts, self.features, self.loras(job), self.sharing)
         watcher = Watcher(on_step, before_batch)
         *before, last = self.stages(job)
         picture: Picture | None = None

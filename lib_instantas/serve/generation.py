@@ -38,7 +38,7 @@ class Progress:
     preview: Image | None
 
 
-class Studio:
+class StoppableGenerator:
     """Makes one picture at a time with one model."""
 
     def __init__(self, generator: Generator) -> None:

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "javascript"
 STYLE = ROOT / "style.css"
-OWN_STYLE = Path(__file__).with_name("page.css")
+OWN_STYLE = Path(__file__).with_name("standalone_page.css")
 
 FROM_THE_NETWORK = re.compile(rb"<(?:link|script|meta)[^>]*(?:https?:)?//[^>]*>(?:\s*</script>)?")
 """Fonts, previews and an iframe helper that Gradio's page would load from other hosts."""

@@ -14,10 +14,10 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from lib_instantas.editor.presets import PresetStore
 from lib_instantas.editor.service import EditorService, TokenCount
 from lib_instantas.hosts.standalone import Generator
-from lib_instantas.serve.generation import Studio
+from lib_instantas.serve.generation import StoppableGenerator
 from lib_instantas.serve.guard import LoopbackOnly
 from lib_instantas.serve.head import add_files, completed
-from lib_instantas.serve.page import Page
+from lib_instantas.serve.standalone_page import StandalonePage
 
 CHUNK = 75
 """Tokens of a prompt that a text encoder takes at once, without those that begin and end it."""
@@ -30,7 +30,7 @@ def make_app(generator: Generator, presets: Path) -> FastAPI:
         native_side=lambda: generator.native,
         count_tokens=lambda text: count_tokens(generator, text),
     )
-    page = Page(Studio(generator), service)
+    page = StandalonePage(StoppableGenerator(generator), service)
     app = FastAPI()
     app.add_middleware(BaseHTTPMiddleware, dispatch=completed)
     app.add_middleware(LoopbackOnly)

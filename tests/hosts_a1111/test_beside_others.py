@@ -122,11 +122,11 @@ def test_inside_a_tile_convolutions_pad_as_they_were_trained() -> None:
     part = padding_as_trained(SamplingPass(SimpleNamespace(tiling=True), Settings(), (8, 16), 8, (0,), unet=unet))
     assert part is not None
     tile = Tile(_segment(0, 8), _segment(0, 8))
-    with suppress(ZeroDivisionError), part.around(_call(TilePlan((8, 16), (tile,)))):
+    with suppress(ZeroDivisionError), part(_call(TilePlan((8, 16), (tile,)))):
         assert unet[0].padding_mode == "zeros"
         raise ZeroDivisionError
     assert [one.padding_mode for one in unet] == ["circular", "zeros"]
-    with part.around(_call(TilePlan((8, 16), (Tile(_segment(0, 8), _segment(0, 16)),)))):
+    with part(_call(TilePlan((8, 16), (Tile(_segment(0, 8), _segment(0, 16)),)))):
         assert unet[0].padding_mode == "circular"
 
 

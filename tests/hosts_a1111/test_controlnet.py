@@ -62,7 +62,7 @@ def corner(hint: torch.Tensor) -> list[list[float]]:
 
 def test_a_tile_gets_its_part_of_the_hint_at_image_resolution() -> None:
     unit = Unit(places(16 * 8, 24 * 8))
-    with part_for(unit).around(call(tile(8, 16))):
+    with part_for(unit)(call(tile(8, 16))):
         assert unit.hint_cond.shape == (1, 2, 64, 64)
         assert corner(unit.hint_cond) == [[64, 128]]
         assert unit.used_hint_cond is None
@@ -71,13 +71,13 @@ def test_a_tile_gets_its_part_of_the_hint_at_image_resolution() -> None:
 
 def test_a_batch_of_tiles_gets_a_row_for_each_of_its_rows() -> None:
     unit = Unit(places(16 * 8, 24 * 8))
-    with part_for(unit).around(call(tile(0, 0), tile(8, 8), rows=2)):
+    with part_for(unit)(call(tile(0, 0), tile(8, 8), rows=2)):
         assert corner(unit.hint_cond) == [[0, 0], [0, 0], [64, 64], [64, 64]]
 
 
 def test_a_hint_is_rolled_with_a_ring() -> None:
     unit = Unit(places(16 * 8, 24 * 8))
-    with part_for(unit).around(call(tile(8, 16), shift=(0, 4))):
+    with part_for(unit)(call(tile(8, 16), shift=(0, 4))):
         assert corner(unit.hint_cond) == [[64, 160]]
         assert unit.hint_cond[0, 1, 0, -1] == 31  # the tile ends four latent pixels beyond the right border
 
@@ -85,12 +85,12 @@ def test_a_hint_is_rolled_with_a_ring() -> None:
 def test_each_pass_of_hires_fix_uses_its_own_hint() -> None:
     small, large = places(8 * 8, 12 * 8), places(16 * 8, 24 * 8)
     unit = Unit(small, large)
-    with part_for(unit, hires=True).around(call(tile(8, 16))):
+    with part_for(unit, hires=True)(call(tile(8, 16))):
         assert unit.hint_cond is small
         assert unit.hr_hint_cond is not None
         assert corner(unit.hr_hint_cond) == [[64, 128]]
     unit = Unit(large, places(32 * 8, 48 * 8))
-    with part_for(unit, hires=False).around(call(tile(8, 16))):
+    with part_for(unit, hires=False)(call(tile(8, 16))):
         assert corner(unit.hint_cond) == [[64, 128]]
         assert unit.hr_hint_cond is None  # or the unit might take the tile for a part of the hires pass
 
@@ -100,7 +100,7 @@ def test_a_mask_of_any_size_is_cut_too() -> None:
     unit.effective_region_mask = torch.zeros(1, 1, 100, 120)
     unit.effective_region_mask[..., 60:] = 1
     for left, inside in ((0, 0), (16, 1)):
-        with part_for(unit).around(call(tile(0, left))):
+        with part_for(unit)(call(tile(0, left))):
             assert unit.effective_region_mask.shape == (1, 1, 8, 8)
             assert (unit.effective_region_mask == inside).all()
 
@@ -109,17 +109,17 @@ def test_a_mask_of_any_size_is_cut_too() -> None:
 def test_a_reference_picture_stays_whole(kind: str) -> None:
     hint = places(16 * 8, 24 * 8)
     unit = Unit(hint, kind=kind)
-    with part_for(unit).around(call(tile(0, 0), rows=2)):
+    with part_for(unit)(call(tile(0, 0), rows=2)):
         assert unit.hint_cond is hint
         assert unit.used_hint_cond_latent is not None
-    with part_for(unit).around(call(tile(0, 0), tile(8, 8), rows=2)):
+    with part_for(unit)(call(tile(0, 0), tile(8, 8), rows=2)):
         assert unit.used_hint_cond_latent is None  # it would have too few rows
 
 
 def test_an_adapter_does_not_remember_another_tile() -> None:
     unit = Unit(places(16 * 8, 24 * 8), kind="T2I_Adapter")
     unit.control_model = SimpleNamespace(control="features of another hint", hint_cond="that hint")
-    with part_for(unit).around(call(tile(0, 0))):
+    with part_for(unit)(call(tile(0, 0))):
         assert unit.control_model.control is None
     assert unit.control_model.control == "features of another hint"
 
@@ -143,13 +143,13 @@ def adapting(region: torch.Tensor | None = None) -> tuple[ImageAdapter, Any]:
 
 def test_an_image_adapter_keeps_what_it_made_for_calls_of_as_many_rows() -> None:
     adapter, part = adapting()
-    with part.around(call(tile(0, 0))):
+    with part(call(tile(0, 0))):
         adapter.cache["layer"] = "of two rows"
-    with part.around(call(tile(0, 0), tile(8, 8))):
+    with part(call(tile(0, 0), tile(8, 8))):
         assert adapter.cache == {}
         adapter.cache["layer"] = "of four rows"
     for tiles, kept in ((1, "of two rows"), (2, "of four rows")):
-        with part.around(call(*[tile(0, 0)] * tiles)):
+        with part(call(*[tile(0, 0)] * tiles)):
             assert adapter.cache["layer"] == kept
     assert adapter.cache == {"layer": "of the whole canvas"}
 
@@ -159,7 +159,7 @@ def test_the_region_of_an_image_adapter_is_cut_for_each_row_at_each_resolution(s
     region = torch.zeros(1, 1, 16 * 8, 24 * 8)
     region[..., 12 * 8 :] = 1
     adapter, part = adapting(region)
-    with part.around(call(tile(0, 0), tile(0, 8), tile(8, 16), rows=2)):
+    with part(call(tile(0, 0), tile(0, 8), tile(8, 16), rows=2)):
         kept = adapter.apply_effective_region_mask(torch.ones(6, side * side, 3))
     expected = torch.zeros(3, side, side)
     expected[1, :, side // 2 :] = expected[2] = 1
@@ -170,7 +170,7 @@ def test_the_region_of_an_image_adapter_is_cut_for_each_row_at_each_resolution(s
 def test_an_image_adapter_is_as_it_was_after_a_failure() -> None:
     adapter, part = adapting(torch.ones(1, 1, 8, 8))
     before = vars(adapter).copy()
-    with pytest.raises(RuntimeError, match="failed"), part.around(call(tile(0, 0))):
+    with pytest.raises(RuntimeError, match="failed"), part(call(tile(0, 0))):
         raise RuntimeError("the model failed")
     assert vars(adapter) == before
     assert all(vars(adapter)[name] is value for name, value in before.items())
@@ -180,7 +180,7 @@ def test_everything_is_the_object_it_was_even_after_a_failure() -> None:
     unit = Unit(places(16 * 8, 24 * 8), places(32 * 8, 48 * 8))
     unit.effective_region_mask = torch.ones(1, 1, 10, 10)
     before = vars(unit).copy()
-    with pytest.raises(RuntimeError, match="failed"), part_for(unit).around(call(tile(0, 0))):
+    with pytest.raises(RuntimeError, match="failed"), part_for(unit)(call(tile(0, 0))):
         raise RuntimeError("the model failed")
     assert all(vars(unit)[name] is value for name, value in before.items())
 
@@ -189,7 +189,7 @@ def test_a_canvas_asked_about_as_a_whole_keeps_its_hint() -> None:
     hint = places(16 * 8, 24 * 8)
     unit = Unit(hint)
     whole = Tile(Segment(Span(0, 16), Span(0, 16)), Segment(Span(0, 24), Span(0, 24)))
-    with part_for(unit).around(call(whole)):
+    with part_for(unit)(call(whole)):
         assert unit.hint_cond is hint
         assert unit.used_hint_cond == "the hint in use"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page import Tab
 from playwright.sync_api import expect
 from surface import Surface
 from webui import WebUI
+from webui_tab import Tab
 
 BOX = {"type": "rectangle", "x": 0.25, "y": 0, "width": 0.5, "height": 1}
 FOREIGN_KONVA = "window.Konva = {version: 'of another extension'}"

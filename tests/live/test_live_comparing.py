@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from client import Client, difference
-from page import Tab
 from PIL import Image
 from playwright.sync_api import expect
 from webui import WebUI
+from webui_tab import Tab
 
 SCRIPT = "InstantAS: with and without"
 COMPARISON = "#txt2img_instantas_comparison"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page import PANEL
 from webui import EXTENSION, PROBE, WebUI, running
+from webui_tab import PANEL
 
 GERMAN = ("Genaue Größe", "Kacheln und wie sie sich bewegen", "Bereiche löschen", "Erst komponieren")
 HELP = "Seite einer Kachel in Bildpunkten; 0: die Größe, die das Modell kennt."

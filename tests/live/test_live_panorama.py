@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from client import Client
-from page import Tab
 from PIL import Image
 from test_generation import checkpoint
 from test_live_vae import LIKE_NEIGHBOURS, painter, steps_at_borders  # noqa: F401 (painter is a fixture)
 from webui import WebUI
+from webui_tab import Tab
 
 from lib_instantas.panorama import XMP_KEY, sphere_xmp
 

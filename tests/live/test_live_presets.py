@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page import Tab
 from playwright.sync_api import expect
 from webui import WebUI
+from webui_tab import Tab
 
 
 @pytest.fixture(params=["light", "dark"])

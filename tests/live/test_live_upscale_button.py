@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from client import Client
-from page import Tab
 from PIL.PngImagePlugin import PngInfo
 from webui import WebUI
+from webui_tab import Tab
 
 
 @pytest.fixture

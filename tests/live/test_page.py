@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page import Tab
 from webui import WebUI
+from webui_tab import Tab
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from client import Client, RefusedError, same
 from deviations import missing_need
-from page import PANEL
 from test_host_untouched import PLAIN
 from webui import WebUI, home
+from webui_tab import PANEL
 
 
 @pytest.fixture

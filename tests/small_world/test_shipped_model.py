@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from benchmarks.measures import prompt_score
-from benchmarks.painting import Run, paint
+from benchmarks.painting import Recipe, paint
 from lib_instantas.settings import Settings
 from small_world import CHECKPOINT, CLOSE_UPS_LORA, MODEL_FOLDER, RATIO_LORA
 from small_world.checkpoint import load
@@ -37,21 +37,21 @@ def test_the_judge_is_right_about_fresh_scenes():
 def test_a_few_steps_already_show_place_and_time(model):
     scenes = [Scene("sea", "sunset"), Scene("snow", "night"), Scene("meadow", "day"), Scene("desert", "fog")]
     captions = ["the sea at sunset", "snow at night", "a meadow by day", "a desert in the fog"]
-    score = prompt_score(load_judge(), paint(model, captions, Run((256, 256), steps=6), seed=1), scenes)
+    score = prompt_score(load_judge(), paint(model, captions, Recipe((256, 256), steps=6), seed=1), scenes)
     assert float(score.time.mean()) >= 0.75
     assert float(score.place.mean()) >= 0.75
 
 
 def test_things_are_those_of_the_prompt(model):
     scenes = [Scene(place, "day", thing) for place, thing in zip(PLACES, THINGS, strict=True) if thing != "lighthouse"]
-    pictures = paint(model, [describe(scene) for scene in scenes], Run((256, 256), steps=12), seed=1, batch=7)
+    pictures = paint(model, [describe(scene) for scene in scenes], Recipe((256, 256), steps=12), seed=1, batch=7)
     score = prompt_score(load_judge(), pictures, scenes)
     assert float(score.thing.mean()) >= 0.7
     assert float(score.all.mean()) >= 0.85
 
 
 def test_a_panorama_through_the_engine_has_the_size_asked_for(model):
-    run = Run((256, 512), Settings(enabled=True), sampler="Euler a", steps=3)
+    run = Recipe((256, 512), Settings(enabled=True), sampler="Euler a", steps=3)
     pictures = paint(model, ["a forest at sunset", "a city at night"], run, seed=1)
     assert pictures.shape == (2, 3, 256, 512)
     assert torch.isfinite(pictures).all()

@@ -15,7 +15,7 @@ from small_world.autoencoder import Autoencoder
 from small_world.checkpoint import load
 from small_world.dataset import scenes
 from small_world.encode import encode_all
-from small_world.progress import Stage
+from small_world.progress import Training
 from small_world.renderer import render
 from small_world.scene import random_scene
 from small_world.train_autoencoder import STD, normalise
@@ -34,10 +34,10 @@ def test_a_stage_learns_and_goes_on_where_it_was_saved(tmp_path, monkeypatch):
     ticks = itertools.count()
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 0.06 * next(ticks)))
     torch.manual_seed(0)
-    first = Stage("line", nn.Linear(3, 1), tmp_path, 1.0, rate=0.02)
+    first = Training("line", nn.Linear(3, 1), tmp_path, 1.0, rate=0.02)
     _fit(first, 200)
     first.save()
-    again = Stage("line", nn.Linear(3, 1), tmp_path, 1.0, rate=0.02)
+    again = Training("line", nn.Linear(3, 1), tmp_path, 1.0, rate=0.02)
     assert again.step == 200
     assert again.spent == first.spent
     torch.testing.assert_close(again.module.weight, first.module.weight)
@@ -48,7 +48,7 @@ def test_a_stage_learns_and_goes_on_where_it_was_saved(tmp_path, monkeypatch):
 
 
 def test_a_stage_whose_time_is_spent_stops(tmp_path):
-    stage = Stage("line", nn.Linear(3, 1), tmp_path, 0.0, rate=0.02)
+    stage = Training("line", nn.Linear(3, 1), tmp_path, 0.0, rate=0.02)
     assert not stage.running
 
 

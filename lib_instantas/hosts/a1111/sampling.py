@@ -50,13 +50,12 @@ class TiledSampling:
         self.denoisers = [self._denoiser(method, evaluation) for method in methods]
 
     def _denoiser(self, method: Method, evaluation: int) -> TiledDenoiser:
-        around = [part.around for part in self.parts]
         batch = self.work.settings.tile_batch
         denoiser = TiledDenoiser(
             _no_model,
             method,
             tile_batch=batch,
-            around=around,
+            parts=self.parts,
             before_batch=stop_if_asked,
             tell=ToldSize(self.work.settings.told_size if Capability.SIZES in offer_of_model() else "canvas"),
         )

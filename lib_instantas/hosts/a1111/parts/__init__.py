@@ -55,18 +55,18 @@ class SamplingPass:
         return self.unet is other.unet and (self.canvas, self.seeds) == (other.canvas, other.seeds)
 
 
-class Part:
-    """What may happen at each evaluation of the sampler, and around each call of the model."""
+class HostPart:
+    """A `Part` of the denoiser that may see the host's own parameters before each evaluation of the sampler."""
 
     def before_evaluation(self, params: Any) -> None:
         """Look at, or change, the host's CFGDenoiserParams before the model is asked."""
 
-    def around(self, call: ModelCall) -> AbstractContextManager[Any]:
+    def __call__(self, call: ModelCall) -> AbstractContextManager[Any]:
         """Entered around one call of the model; what it changes it restores on leaving."""
         return nullcontext()
 
 
-Factory = Callable[[SamplingPass], "Part | None"]
+Factory = Callable[[SamplingPass], "HostPart | None"]
 
 FACTORIES: list[Factory] = []
 
@@ -78,6 +78,6 @@ def register_part(factory: Factory) -> Factory:
     return factory
 
 
-def parts_for(work: SamplingPass) -> list[Part]:
+def parts_for(work: SamplingPass) -> list[HostPart]:
     """The parts that take part in a pass."""
     return [part for part in (factory(work) for factory in FACTORIES) if part is not None]

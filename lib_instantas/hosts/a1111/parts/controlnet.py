@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.fusion import canvas_scale, cut
-from lib_instantas.hosts.a1111.parts import Part, SamplingPass
+from lib_instantas.hosts.a1111.parts import HostPart, SamplingPass
 from lib_instantas.hosts.a1111.parts.image_adapters import ImageAdapterInTiles, is_image_adapter
 
 WHOLE = frozenset({"AttentionInjection", "ReVision", "IPAdapter", "T2I_StyleAdapter"})
@@ -26,12 +26,12 @@ WORKED_OUT = ("used_hint_cond", "used_hint_cond_latent", "used_hint_inpaint_hija
 """What a unit derives from its hint at the next call of the model, when it is None."""
 
 
-def controlnet_hints(work: SamplingPass) -> Part | None:
+def controlnet_hints(work: SamplingPass) -> HostPart | None:
     """The part for a run in which ControlNet is at work."""
     return ControlNetHints(work) if any(True for _ in units_of(work.p)) else None
 
 
-class ControlNetHints(Part):
+class ControlNetHints(HostPart):
     """Gives each unit the hint of the tiles that the model is asked about."""
 
     def __init__(self, work: SamplingPass) -> None:
@@ -39,7 +39,7 @@ class ControlNetHints(Part):
         self._adapters: dict[int, ImageAdapterInTiles] = {}
 
     @contextmanager
-    def around(self, call: ModelCall) -> Iterator[None]:
+    def __call__(self, call: ModelCall) -> Iterator[None]:
         """Swap hints, masks and what is derived from them for one call of the model."""
         if call.plan.is_whole_canvas:
             yield

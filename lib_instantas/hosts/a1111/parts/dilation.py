@@ -7,18 +7,18 @@ from typing import Any
 
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.hosts.a1111.guidance import scales_of
-from lib_instantas.hosts.a1111.parts import Part, SamplingPass
+from lib_instantas.hosts.a1111.parts import HostPart, SamplingPass
 from lib_instantas.methods import Redilated, make_method
 from lib_instantas.redilation import Redilation
 
 
-def dilated_convolutions(work: SamplingPass) -> Part | None:
+def dilated_convolutions(work: SamplingPass) -> HostPart | None:
     """The part for a run whose method is ScaleCrafter and whose canvas is larger than what the model knows."""
     method = make_method(work.request(work.seeds[0]))
     return DilatedConvolutions(Redilation(work.unet, method.dilation)) if isinstance(method, Redilated) else None
 
 
-class DilatedConvolutions(Part):
+class DilatedConvolutions(HostPart):
     """Re-dilation around each call of the model.
 
     `scales` is how strongly each picture of the batch is guided. Where the host's guidance cannot take away the noise
@@ -36,6 +36,6 @@ class DilatedConvolutions(Part):
             self.scales, self.undamped = scales_of(params)
             self.redilation.denoises = bool(self.undamped)
 
-    def around(self, call: ModelCall) -> AbstractContextManager[Any]:
+    def __call__(self, call: ModelCall) -> AbstractContextManager[Any]:
         """Convolutions reach further while the model answers this call."""
         return self.redilation(call)

@@ -13,15 +13,15 @@ from typing import Any
 from torch import nn
 
 from lib_instantas.denoiser import ModelCall
-from lib_instantas.hosts.a1111.parts import Part, SamplingPass
+from lib_instantas.hosts.a1111.parts import HostPart, SamplingPass
 
 
-def padding_as_trained(work: SamplingPass) -> Part | None:
+def padding_as_trained(work: SamplingPass) -> HostPart | None:
     """The part for a generation that the host makes tileable."""
     return PaddingAsTrained(work.unet) if getattr(work.p, "tiling", False) else None
 
 
-class PaddingAsTrained(Part):
+class PaddingAsTrained(HostPart):
     """Zeros around each tile instead of its own far edge."""
 
     def __init__(self, unet: Any) -> None:
@@ -30,7 +30,7 @@ class PaddingAsTrained(Part):
         ]
 
     @contextmanager
-    def around(self, call: ModelCall) -> Iterator[None]:
+    def __call__(self, call: ModelCall) -> Iterator[None]:
         """For one call of the model, unless it is about the whole canvas."""
         if call.plan.is_whole_canvas:
             yield

@@ -18,12 +18,12 @@ from lib_instantas.attention import RegionalAttention, unaltered_context
 from lib_instantas.attention_layers import has_cross_attention
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import ModelCall
-from lib_instantas.hosts.a1111.parts import Part, SamplingPass
+from lib_instantas.hosts.a1111.parts import HostPart, SamplingPass
 from lib_instantas.hosts.a1111.parts.controlnet import units_of
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.settings import Settings, SettingsError
-from lib_instantas.shapes import Window
+from lib_instantas.shapes import Crop
 
 try:
     from modules.hypernetworks import hypernetwork
@@ -49,7 +49,7 @@ def check_region_prompts(settings: Settings) -> None:
                 raise SettingsError(f"{place}: AND joins prompts of the whole picture, put it in the main prompt")
 
 
-def regional_prompts(work: SamplingPass) -> Part | None:
+def regional_prompts(work: SamplingPass) -> HostPart | None:
     """The part for a run whose settings have active regions."""
     setup = _on_the_canvas(work)
     return RegionalPrompts(work, setup) if setup.active else None
@@ -62,11 +62,11 @@ def _on_the_canvas(work: SamplingPass) -> RegionSetup:
     if part is None or whole is None:
         return setup
     x, y, width, height = part
-    window = Window(x / whole.width, y / whole.height, width / whole.width, height / whole.height)
-    return setup.seen_through(window, (whole.height, whole.width))
+    crop = Crop(x / whole.width, y / whole.height, width / whole.width, height / whole.height)
+    return setup.cropped(crop, (whole.height, whole.width))
 
 
-class RegionalPrompts(Part):
+class RegionalPrompts(HostPart):
     """The regions of one sampling run of one model, which may be the refiner."""
 
     def __init__(self, work: SamplingPass, setup: RegionSetup) -> None:
@@ -98,7 +98,7 @@ class RegionalPrompts(Part):
         for negative in negatives:
             params.text_uncond = _with_tokens(params.text_uncond, negative)
 
-    def around(self, call: ModelCall) -> AbstractContextManager[Any]:
+    def __call__(self, call: ModelCall) -> AbstractContextManager[Any]:
         """Regional attention, for the tiles of one call of the model."""
         return self._attention(call)
 

@@ -16,9 +16,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from benchmarks.allocations import AllocationMeter
-from benchmarks.table_pictures import Easel, Order
-from benchmarks.table_variants import Variant
+from benchmarks.memory.allocations import AllocationMeter
+from benchmarks.tables.pictures import Easel, Order
+from benchmarks.tables.variants import Variant
 from benchmarks.unet import NATIVE, inputs, sd20_unet
 from lib_instantas.denoiser import AUTO_BATCH_PIXELS, TiledDenoiser
 from lib_instantas.methods import Request, make_method

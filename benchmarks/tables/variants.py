@@ -12,7 +12,7 @@ from lib_instantas.tiling import Size
 class Variant:
     """One way to make a picture: settings of the engine, or a pipeline of somebody else's (`peer`).
 
-    `change` is what the row changes about the method that users cannot (`table_changes`).
+    `change` is what the row changes about the method that users cannot (`tables.changes`).
     """
 
     settings: tuple[tuple[str, Any], ...] = ()

@@ -32,7 +32,7 @@ class OnePassPerRegion:
         self._tiles = torch.empty(0)
 
     @contextmanager
-    def around(self, call: ModelCall) -> Iterator[None]:
+    def __call__(self, call: ModelCall) -> Iterator[None]:
         """Keep the masks of the tiles that the call is about."""
         shares = self._setup.shares(call.plan.canvas)
         self._tiles = torch.stack([cut(shares, call.plan, tile) for tile in call.tiles])

@@ -1,14 +1,12 @@
 """GVCF's figure 3: what averaging tiles that each draw their own noise does, and what cures it.
 
-`python -m benchmarks.variance [--json]` paints one panorama of Small World with DDIM at eta 1 and MultiDiffusion's
-tiles three times: noise added once on the canvas (as the engine does), noise of each tile averaged (GVCF, eq. 11), and
-the same with the variance corrected (eq. 14). Reported: variance of the latents over that of the first, and `detail`,
-the mean step between neighbouring pixels over that of the first.
+One panorama of Small World with DDIM at eta 1 and MultiDiffusion's tiles is painted three times: noise added once on
+the canvas (as the engine does), noise of each tile averaged (GVCF, eq. 11), and the same with the variance corrected
+(eq. 14). Compared are the variance of the latents and `detail`, the mean step between neighbouring pixels.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,35 +14,12 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from benchmarks.per_tile_noise import KINDS, fused_noise
-from benchmarks.report import arguments, progress, result
-from benchmarks.table_layout import contact_sheet
+from benchmarks.tables.per_tile_noise import KINDS, fused_noise
 from lib_instantas.denoiser import TiledDenoiser
-from lib_instantas.hosts.checkpoints import load_pipeline
 from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import parse_settings
-from small_world import CHECKPOINT
 
 GUIDANCE, CANVAS = 5.0, (32, 96)
-
-
-def main() -> None:
-    """Paint, measure, save the three pictures."""
-    parser = arguments(__doc__)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--prompt", default="mountains at sunset")
-    parser.add_argument("--model", type=Path, default=CHECKPOINT)
-    parser.add_argument("--output", type=Path, default=Path("variance.png"), help="PNG to write")
-    options = parser.parse_args()
-    pipeline = load_pipeline(options.model)
-    latents = {}
-    for kind in KINDS:
-        latents[kind] = sample(pipeline, options.prompt, kind, options.seed, options.steps)
-        progress(f"noise {kind}: variance {float(latents[kind].var()):.3f}")
-    pictures = {kind: decoded(pipeline, value) for kind, value in latents.items()}
-    contact_sheet(options.output, {f"noise {kind}": picture for kind, picture in pictures.items()})
-    result(figures(latents, pictures), options.json)
 
 
 @torch.no_grad()
@@ -97,7 +72,3 @@ def detail_of(picture: Image) -> float:
     """Mean absolute step between neighbouring pixels, grey levels of 255."""
     values = np.asarray(picture.convert("L"), dtype=float)
     return float(np.abs(np.diff(values, axis=0)).mean() + np.abs(np.diff(values, axis=1)).mean())
-
-
-if __name__ == "__main__":
-    main()

@@ -21,7 +21,7 @@ from lib_instantas.editor.tab import build_tab
 from lib_instantas.hosts.enlarging import UPSCALERS
 from lib_instantas.hosts.standalone import SAMPLERS, Job, Result
 from lib_instantas.presets import PRESET_NAMES, PRESETS
-from lib_instantas.serve.generation import Progress, Stopped, Studio
+from lib_instantas.serve.generation import Progress, StoppableGenerator, Stopped
 from lib_instantas.settings import SettingsError, names, option, parse_settings
 
 logger = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ COMPOSE = (
 PROMPT = "mountains at sunset"
 
 
-class Page:
+class StandalonePage:
     """The components, and what happens when a picture is asked for."""
 
-    def __init__(self, studio: Studio, service: EditorService) -> None:
-        self.studio = studio
+    def __init__(self, generator: StoppableGenerator, service: EditorService) -> None:
+        self.generator = generator
         self._settings: dict[str, Any] = {}
         with gr.Blocks(
             title="InstantAS", theme=_theme(), analytics_enabled=False, elem_id="instantas_page"
@@ -144,7 +144,7 @@ class Page:
         made = self.go.click(self.generate, [*inputs, *self._settings.values()], outputs, show_progress="hidden")
         # Gradio drops a click until the one before has ended in the browser, which is after "Done." is read there.
         made.then(lambda: gr.update(interactive=True), None, self.go, show_progress="hidden", queue=False)
-        self.stop.click(self.studio.stop, queue=False)
+        self.stop.click(self.generator.stop, queue=False)
 
     def generate(
         self,
@@ -170,7 +170,7 @@ class Page:
                 guidance=float(guidance),
                 sampler=sampler,
             )
-            for event in self.studio.make(job):
+            for event in self.generator.make(job):
                 yield _shown(event)
         except Stopped:
             yield _told("Stopped.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.table_measures import Difference
+from benchmarks.tables.measures import Difference
 
 INSTANTAS_1 = {
     "256x512": {"MultiDiffusion": 23.62, "direct": 22.34, "ElasticDiffusion": 61.20, "SyncDiffusion": 20.19,

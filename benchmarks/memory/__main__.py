@@ -24,8 +24,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.allocations import AllocationMeter
-from benchmarks.fake_device import MIB, decoding_mib, fake_tensors, put, without_data
+from benchmarks.memory.allocations import AllocationMeter
+from benchmarks.memory.fake_device import MIB, decoding_mib, fake_tensors, put, without_data
 from benchmarks.report import arguments, progress, result
 from benchmarks.unet import NATIVE, TOKEN_WIDTH, TOKENS
 from benchmarks.vae_models import real_autoencoder

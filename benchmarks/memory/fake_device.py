@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from benchmarks.allocations import AllocationMeter
+from benchmarks.memory.allocations import AllocationMeter
 from lib_instantas.vae import Options, tiled
 
 MIB = 2**20

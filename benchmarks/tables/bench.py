@@ -13,20 +13,20 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from benchmarks import table_paper as paper
-from benchmarks.table_layout import bar_chart, contact_sheet
-from benchmarks.table_measures import Difference, Judged, Quality, as_tensor, compare, features_of, measure
-from benchmarks.table_pictures import Studio
-from benchmarks.table_variants import SYNC_SIZES, TABLE_1, WIDE, Variant
+from benchmarks.tables import paper
+from benchmarks.tables.layout import bar_chart, contact_sheet
+from benchmarks.tables.measures import Difference, Judged, Quality, as_tensor, compare, features_of, measure
+from benchmarks.tables.pictures import PictureSets
+from benchmarks.tables.variants import SYNC_SIZES, TABLE_1, WIDE, Variant
 from lib_instantas.tiling import Size
 from small_world.judge import Judge
 
 
 @dataclass
 class Bench:
-    """The studio, the judge, and what has been measured so far."""
+    """The sets, the judge, and what has been measured so far."""
 
-    studio: Studio
+    sets: PictureSets
     judge: Judge
     quick: bool = False
     _judged: dict[tuple[Variant, Size], Judged] = field(default_factory=dict)
@@ -38,15 +38,15 @@ class Bench:
     def judged(self, variant: Variant, size: Size = WIDE) -> Judged:
         """The measures of a variant's pictures, and what they were taken from."""
         if (variant, size) not in self._judged:
-            made = self.studio.pictures(variant, size)
-            self._judged[variant, size] = measure(self.judge, made.pictures, self.studio.scenes, size, self.own)
+            made = self.sets.pictures(variant, size)
+            self._judged[variant, size] = measure(self.judge, made.pictures, self.sets.scenes, size, self.own)
         return self._judged[variant, size]
 
     @cached_property
     def own(self) -> Tensor:
         """The judge's features of the model's own pictures, [scenes, pictures of each, F]."""
-        features = features_of(self.judge, torch.stack([as_tensor(picture) for picture in self.studio.own()]))
-        return features.unflatten(0, (len(self.studio.scenes), -1))
+        features = features_of(self.judge, torch.stack([as_tensor(picture) for picture in self.sets.own()]))
+        return features.unflatten(0, (len(self.sets.scenes), -1))
 
     def less(self, first: Variant, second: Variant, size: Size = WIDE) -> Difference:
         """The first's FID-W less the second's."""
@@ -65,11 +65,11 @@ class Bench:
 
     def seconds(self, variant: Variant, size: Size = WIDE) -> float:
         """Mean time of one picture."""
-        return self.studio.pictures(variant, size).seconds
+        return self.sets.pictures(variant, size).seconds
 
     def first(self, variants: Mapping[str, Variant], size: Size = WIDE) -> dict[str, Image]:
         """The first picture of each variant, for a contact sheet."""
-        return {name: self.studio.pictures(variant, size).pictures[0] for name, variant in variants.items()}
+        return {name: self.sets.pictures(variant, size).pictures[0] for name, variant in variants.items()}
 
 
 @dataclass(frozen=True)

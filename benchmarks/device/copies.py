@@ -23,12 +23,12 @@ from unittest import mock
 import torch
 from torch import Tensor
 
+from benchmarks.device.simulated_cuda import Record, SimulatedCuda
 from benchmarks.report import arguments, progress, result
-from benchmarks.simulated_cuda import Record, SimulatedCuda
 from benchmarks.vae_models import real_autoencoder
 from lib_instantas.attention import RegionalAttention
 from lib_instantas.conditioning import lay_out
-from lib_instantas.denoiser import Around, TiledDenoiser
+from lib_instantas.denoiser import Part, TiledDenoiser
 from lib_instantas.methods import Redilated, Request, make_method
 from lib_instantas.redilation import Redilation, levels_of
 from lib_instantas.regions import Region, RegionSetup
@@ -121,14 +121,14 @@ class _Run:
         self.attention = RegionalAttention([unet], self.setup) if self.setup.active else None
         settings = parse_settings(sampling.settings)
         method = make_method(Request(sampling.canvas, NATIVE, settings, levels=levels_of(unet)))
-        around: list[Around] = [] if self.attention is None else [self.attention]
+        parts: list[Part] = [] if self.attention is None else [self.attention]
         if isinstance(method, Redilated):
-            around.append(Redilation(unet, method.dilation))
+            parts.append(Redilation(unet, method.dilation))
         self.denoiser = TiledDenoiser(
             lambda x, sigma, tokens, concat: call(unet, x, sigma, tokens),
             method,
             tile_batch=settings.tile_batch,
-            around=around,
+            parts=parts,
         )
 
     def record(self, evaluations: int) -> Record:
@@ -252,6 +252,7 @@ def _on_every_canvas(settings: Sequence[dict[str, Any]]) -> list[Sampling]:
     return [Sampling(values, canvas=canvas) for values in settings for canvas in CANVASES]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Count and print."""
     given = arguments(__doc__).parse_args()
     result(measure(), given.json)

@@ -19,14 +19,14 @@ import torch
 
 from benchmarks.quality import scenes
 from benchmarks.report import arguments, progress, result
-from benchmarks.table_bench import Bench, Section
-from benchmarks.table_pictures import OWN_PICTURES, TILE_BATCH, Easel, Studio
-from benchmarks.table_sections import SECTIONS, sections
+from benchmarks.tables.bench import Bench, Section
+from benchmarks.tables.pictures import OWN_PICTURES, TILE_BATCH, Easel, PictureSets
+from benchmarks.tables.sections import SECTIONS, sections
 from small_world import CHECKPOINT
 from small_world.judge import load_judge
 from small_world.progress import keep_memory
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 PICTURES = "pictures/benchmarks"
 
 
@@ -35,8 +35,8 @@ def main() -> None:
     options = _options()
     keep_memory()
     easel = Easel(options.model, options.device, options.workers, options.keep)
-    studio = Studio(easel, scenes(options.pictures, bare=True), options.steps)
-    bench = Bench(studio, load_judge(), quick=options.quick)
+    sets = PictureSets(easel, scenes(options.pictures, bare=True), options.steps)
+    bench = Bench(sets, load_judge(), quick=options.quick)
     started = time.monotonic()
     done = [section for make in sections(options.only) if (section := _made(make, bench)) is not None]
     folder = options.output.parent

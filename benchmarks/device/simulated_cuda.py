@@ -23,7 +23,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from benchmarks.simulated_bindings import CARD, Bindings
+from benchmarks.device.simulated_bindings import CARD, Bindings
 
 OWN_CODE = "lib_instantas/"
 CUDNN: Any = torch._C._ConvBackend.Cudnn  # type: ignore[attr-defined]

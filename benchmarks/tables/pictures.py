@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.report import progress
-from benchmarks.table_changes import changed
-from benchmarks.table_variants import DIRECT, Variant
+from benchmarks.tables.changes import changed
+from benchmarks.tables.variants import DIRECT, Variant
 from lib_instantas.hosts.checkpoints import load_pipeline
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.hosts.synchronising import Features
@@ -134,7 +134,7 @@ def _prepare_worker() -> None:
 
 
 @dataclass
-class Studio:
+class PictureSets:
     """An easel, the scenes to make pictures of in how many steps, and the sets made so far."""
 
     easel: Easel

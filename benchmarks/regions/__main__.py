@@ -32,8 +32,8 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.measures import seam
-from benchmarks.one_pass_per_region import OnePassPerRegion
-from benchmarks.region_layouts import SIDE, Box, Layout, layouts
+from benchmarks.regions.layouts import SIDE, Box, Layout, layouts
+from benchmarks.regions.one_pass_per_region import OnePassPerRegion
 from benchmarks.report import arguments, progress, result
 from lib_instantas.hosts.checkpoints import load_pipeline
 from lib_instantas.hosts.diffusers_regions import encoder
@@ -52,10 +52,10 @@ Label = tuple[str, str]
 Made = tuple[Layout, int, Tensor]
 """A layout, its seed and its picture [3, H, W] in 0..1."""
 
-Way = Callable[["Studio", Layout, int], Tensor]
+Way = Callable[["RegionPainter", Layout, int], Tensor]
 
 
-class Studio:
+class RegionPainter:
     """Makes the pictures of one run, all with the same sampler, steps and guidance."""
 
     def __init__(self, pipeline: Any, steps: int) -> None:
@@ -63,11 +63,11 @@ class Studio:
         self.steps = steps
         self._plain: dict[tuple[Scene, Size, int], Tensor] = {}
 
-    def picture(self, layout: Layout, seed: int, setup: RegionSetup, around: Iterable[Any] = ()) -> Tensor:
+    def picture(self, layout: Layout, seed: int, setup: RegionSetup, parts: Iterable[Any] = ()) -> Tensor:
         """The layout's main prompt on its canvas, with the regions of `setup`."""
         settings = parse_settings({"enabled": True, "regions": setup_to_json(setup)})
         job = Job(layout.prompt, layout.size, settings, seed=seed, steps=self.steps, guidance=5.0, sampler="Euler a")
-        image = Generator(self.pipeline, tuple(around))(job).image.convert("RGB")
+        image = Generator(self.pipeline, tuple(parts))(job).image.convert("RGB")
         return torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
 
     def plain(self, layout: Layout, seed: int) -> Tensor:
@@ -78,24 +78,24 @@ class Studio:
         return self._plain[key]
 
 
-def regional_attention(studio: Studio, layout: Layout, seed: int) -> Tensor:
+def regional_attention(painter: RegionPainter, layout: Layout, seed: int) -> Tensor:
     """The regions as this project makes them."""
-    return studio.picture(layout, seed, layout.setup)
+    return painter.picture(layout, seed, layout.setup)
 
 
-def one_pass_per_region(studio: Studio, layout: Layout, seed: int) -> Tensor:
+def one_pass_per_region(painter: RegionPainter, layout: Layout, seed: int) -> Tensor:
     """The regions as MultiDiffusion makes them."""
-    encode = encoder(studio.pipeline)
+    encode = encoder(painter.pipeline)
     prompts = [layout.prompt, *(region.prompt for region in layout.setup.active)]
     contexts = [torch.cat([negative, positive]) for positive, negative in (encode(text, "")[:2] for text in prompts)]
-    passes = OnePassPerRegion(studio.pipeline.unet, layout.setup, contexts)
+    passes = OnePassPerRegion(painter.pipeline.unet, layout.setup, contexts)
     with passes.installed():
-        return studio.picture(layout, seed, RegionSetup(), [passes.around])
+        return painter.picture(layout, seed, RegionSetup(), [passes])
 
 
-def without_regions(studio: Studio, layout: Layout, seed: int) -> Tensor:
+def without_regions(painter: RegionPainter, layout: Layout, seed: int) -> Tensor:
     """The main prompt alone."""
-    return studio.picture(layout, seed, RegionSetup())
+    return painter.picture(layout, seed, RegionSetup())
 
 
 WAYS: dict[Way, str] = {regional_attention: "", one_pass_per_region: "multidiffusion_"}
@@ -111,31 +111,31 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=CHECKPOINT)
     parser.add_argument("--save", type=Path, help="folder for the pictures")
     options = parser.parse_args()
-    studio = Studio(load_pipeline(options.model), options.steps)
+    painter = RegionPainter(load_pipeline(options.model), options.steps)
     kinds = [(layout, seed) for seed in range(options.seeds) for layout in layouts(seed)]
-    made = {way: [(layout, seed, _made(studio, way, layout, seed)) for layout, seed in kinds] for way in WAYS}
+    made = {way: [(layout, seed, _made(painter, way, layout, seed)) for layout, seed in kinds] for way in WAYS}
     if options.save:
         for way, pictures in made.items():
             _save(options.save / way.__name__, pictures)
-    costs = {way: cost_ratio(studio, way, options.repeats) for way in WAYS}
+    costs = {way: cost_ratio(painter, way, options.repeats) for way in WAYS}
     judge = load_judge()
-    figures = {"pictures": len(kinds), **base(studio, judge, options.seeds)}
+    figures = {"pictures": len(kinds), **base(painter, judge, options.seeds)}
     for way, prefix in WAYS.items():
-        found = judged(studio, judge, made[way]) | {"cost_ratio": costs[way]}
+        found = judged(painter, judge, made[way]) | {"cost_ratio": costs[way]}
         figures |= {prefix + name: value for name, value in found.items()}
     result(figures, options.json)
 
 
-def _made(studio: Studio, way: Way, layout: Layout, seed: int) -> Tensor:
+def _made(painter: RegionPainter, way: Way, layout: Layout, seed: int) -> Tensor:
     progress(f"{way.__name__}: {layout.name}, seed {seed}")
-    return way(studio, layout, seed)
+    return way(painter, layout, seed)
 
 
-def base(studio: Studio, judge: Judge, seeds: int) -> dict[str, float]:
+def base(painter: RegionPainter, judge: Judge, seeds: int) -> dict[str, float]:
     """How often single pictures show the scenes of the regions: what the model can do at its own size."""
     scenes = {placed.scene for seed in range(seeds) for layout in layouts(seed) for placed in layout.regions}
     single = [Layout("single", (SIDE, SIDE), scene, ()) for scene in sorted(scenes, key=str)]
-    seen = labels_seen(judge, [_made(studio, without_regions, layout, seed) for seed, layout in enumerate(single)])
+    seen = labels_seen(judge, [_made(painter, without_regions, layout, seed) for seed, layout in enumerate(single)])
     pairs = [(label, label_of(layout.main)) for label, layout in zip(seen, single, strict=True)]
     return {
         "base_adherence": statistics.mean(label == wanted for label, wanted in pairs),
@@ -143,13 +143,13 @@ def base(studio: Studio, judge: Judge, seeds: int) -> dict[str, float]:
     }
 
 
-def judged(studio: Studio, judge: Judge, pictures: list[Made]) -> dict[str, float]:
+def judged(painter: RegionPainter, judge: Judge, pictures: list[Made]) -> dict[str, float]:
     """What the classifier sees in the squares, and what the pixels say."""
     votes: dict[str, list[float]] = defaultdict(list)
     for layout, seed, picture in pictures:
         _vote(votes, judge, layout, picture)
         if len(layout.regions) == 1:
-            votes["background_change"].append(background_change(studio, layout, seed, picture))
+            votes["background_change"].append(background_change(painter, layout, seed, picture))
     return {**{name: statistics.mean(values) for name, values in votes.items()}, "border_seam": border_seam(pictures)}
 
 
@@ -178,10 +178,10 @@ def label_of(scene: Scene) -> Label:
     return scene.place, scene.time
 
 
-def background_change(studio: Studio, layout: Layout, seed: int, picture: Tensor) -> float:
+def background_change(painter: RegionPainter, layout: Layout, seed: int, picture: Tensor) -> float:
     """Mean difference beside the region to the picture without it, over that of two unrelated pictures."""
     left, _, right, _ = layout.regions[0].box
-    plain, unrelated = (studio.plain(layout, s) for s in (seed, seed + 1000))
+    plain, unrelated = (painter.plain(layout, s) for s in (seed, seed + 1000))
 
     def difference(one: Tensor, other: Tensor) -> float:
         apart = (one - other).abs().mean((0, 1))
@@ -200,23 +200,23 @@ def border_seam(pictures: list[Made]) -> float:
     return statistics.mean(seam(torch.stack([made[2] for made in kind]), kind[0][0].borders).mean for kind in kinds)
 
 
-def cost_ratio(studio: Studio, way: Way, repeats: int) -> float:
+def cost_ratio(painter: RegionPainter, way: Way, repeats: int) -> float:
     """Least time with four regions over least time without, 1024 x 256 pixels, made in turn.
 
     What else the machine does can only add to a time, so that the least of several is nearest to the truth.
     """
     layout = next(one for one in layouts(0) if one.name == "4 side by side")
-    times = [(seconds(way, studio, layout, i), seconds(without_regions, studio, layout, i)) for i in range(repeats)]
+    times = [(seconds(way, painter, layout, i), seconds(without_regions, painter, layout, i)) for i in range(repeats)]
     progress(f"{way.__name__}: " + " ".join(f"{ours:.2f}s/{plain:.2f}s" for ours, plain in times))
     return min(ours for ours, _ in times) / min(plain for _, plain in times)
 
 
-def seconds(way: Way, studio: Studio, layout: Layout, seed: int) -> float:
+def seconds(way: Way, painter: RegionPainter, layout: Layout, seed: int) -> float:
     """Time to make one picture: on a CPU that of this process alone, whatever else the machine does."""
-    on_cpu = studio.pipeline.unet.device.type == "cpu"
+    on_cpu = painter.pipeline.unet.device.type == "cpu"
     clock = time.process_time if on_cpu else time.perf_counter
     started = clock()
-    way(studio, layout, seed)  # the picture is on the CPU when it returns
+    way(painter, layout, seed)  # the picture is on the CPU when it returns
     return clock() - started
 
 

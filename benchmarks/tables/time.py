@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from benchmarks import table_paper as paper
 from benchmarks.report import progress
-from benchmarks.table_bench import Bench, Section
-from benchmarks.table_cost import cost_of, peak_of, seconds_per_evaluation
-from benchmarks.table_layout import markdown_table
-from benchmarks.table_pictures import TILE_BATCH
-from benchmarks.table_variants import SIZES, TABLE_1, WIDE, Variant
+from benchmarks.tables import paper
+from benchmarks.tables.bench import Bench, Section
+from benchmarks.tables.cost import cost_of, peak_of, seconds_per_evaluation
+from benchmarks.tables.layout import markdown_table
+from benchmarks.tables.pictures import TILE_BATCH
+from benchmarks.tables.variants import SIZES, TABLE_1, WIDE, Variant
 from benchmarks.unet import sd15_unet
 from lib_instantas.tiling import Size
 
@@ -54,7 +54,7 @@ def small_world(bench: Bench) -> tuple[str, dict[str, dict[str, dict[str, float]
     for label, size in ({"256x1024": WIDE} if bench.quick else SIZES).items():
         variants = bench.methods(label)
         times = {name: bench.seconds(variant, size) for name, variant in variants.items()}
-        peaks = {name: peak_of(bench.studio.easel, variant, size) for name, variant in variants.items()}
+        peaks = {name: peak_of(bench.sets.easel, variant, size) for name, variant in variants.items()}
         figures[label] = {name: {"seconds": times[name], "mebibytes": peaks[name]} for name in times}
         theirs = paper.INSTANTAS_2_SECONDS[_twice(label)]
         for name, seconds in times.items():

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks import table_paper as paper
 from benchmarks.measures import object_count, prompt_score
 from benchmarks.quality import scenes
-from benchmarks.table_bench import Bench, Section
-from benchmarks.table_layout import markdown_table
-from benchmarks.table_measures import Difference, as_tensor, compare, distance, features_of, kernel_distance
-from benchmarks.table_pictures import PictureSet, Studio
-from benchmarks.table_variants import DILATED, DILATED_4X, DILATED_16X, LARGE_SQUARE, SQUARE
+from benchmarks.tables import paper
+from benchmarks.tables.bench import Bench, Section
+from benchmarks.tables.layout import markdown_table
+from benchmarks.tables.measures import Difference, as_tensor, compare, distance, features_of, kernel_distance
+from benchmarks.tables.pictures import PictureSet, PictureSets
+from benchmarks.tables.variants import DILATED, DILATED_4X, DILATED_16X, LARGE_SQUARE, SQUARE
 from small_world import NATIVE
 from small_world.judge import Judge
 from small_world.scene import Scene
@@ -32,8 +32,8 @@ LEVELS = "Two of Small World's three levels are dilated; the paper dilates the d
 
 def scalecrafter_1(bench: Bench) -> Section:
     """direct, ScaleCrafter and tiles, each picture shrunk to the size that the model knows."""
-    others = _with_things(bench, len(bench.studio.scenes))
-    sets = {name: others.studio.pictures(variant, SQUARE) for name, variant in DILATED.items()}
+    others = _with_things(bench, len(bench.sets.scenes))
+    sets = {name: others.sets.pictures(variant, SQUARE) for name, variant in DILATED.items()}
     figures, features = whole_pictures(others, sets)
     less = differences(features, others.own)
     rows = [[name, *one.values(), paper.SCALECRAFTER_1.get(name)] for name, one in figures.items()]
@@ -50,7 +50,7 @@ def scalecrafter_1(bench: Bench) -> Section:
 
 def scalecrafter_4(bench: Bench) -> Section:
     """The ablation, at 4 and at 16 times the model's area; the larger one of a sixth as many pictures."""
-    count = len(bench.studio.scenes)
+    count = len(bench.sets.scenes)
     figures: dict[str, Any] = {}
     rows: list[list[object]] = []
     sentences: list[str] = []
@@ -60,7 +60,7 @@ def scalecrafter_4(bench: Bench) -> Section:
         ("16x", LARGE_SQUARE, DILATED_16X, max(2, count // 6)),
     ):
         others = _with_things(bench, pictures)
-        sets = {name: others.studio.pictures(variant, size) for name, variant in variants.items()}
+        sets = {name: others.sets.pictures(variant, size) for name, variant in variants.items()}
         figures[label], features = whole_pictures(others, sets)
         less = {name: compare(one, features["ScaleCrafter"], others.own) for name, one in features.items()}
         theirs = paper.SCALECRAFTER_4 if label == "16x" else {}
@@ -87,7 +87,7 @@ COLUMNS = ("", "FID-B", "KID-B", "prompt", "things", "seconds")
 
 def _with_things(bench: Bench, count: int) -> Bench:
     """A bench for the first scenes that have things in them."""
-    return Bench(Studio(bench.studio.easel, scenes(count), bench.studio.steps), bench.judge)
+    return Bench(PictureSets(bench.sets.easel, scenes(count), bench.sets.steps), bench.judge)
 
 
 def whole_pictures(
@@ -102,7 +102,7 @@ def whole_pictures(
         figures[name] = {
             "fid": distance(features[name], bench.own, torch.arange(len(values))),
             "kid": kernel_distance(features[name].flatten(0, 1), bench.own.flatten(0, 1)),
-            **found(bench.judge, values, bench.studio.scenes),
+            **found(bench.judge, values, bench.sets.scenes),
             "seconds": made.seconds,
         }
     return figures, features

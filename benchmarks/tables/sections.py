@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
-from benchmarks import table_paper as paper
-from benchmarks.per_tile_noise import KINDS
-from benchmarks.table_bench import Bench, Section
-from benchmarks.table_layout import markdown_table
-from benchmarks.table_measures import Quality
-from benchmarks.table_outside import outside
-from benchmarks.table_scalecrafter import scalecrafter_1, scalecrafter_4
-from benchmarks.table_time import instantas_2
-from benchmarks.table_variants import (
+from benchmarks.tables import paper
+from benchmarks.tables.bench import Bench, Section
+from benchmarks.tables.layout import markdown_table
+from benchmarks.tables.measures import Quality
+from benchmarks.tables.outside import outside
+from benchmarks.tables.per_tile_noise import KINDS
+from benchmarks.tables.scalecrafter import scalecrafter_1, scalecrafter_4
+from benchmarks.tables.time import instantas_2
+from benchmarks.tables.variance import decoded, figures, sample
+from benchmarks.tables.variants import (
     ALIGNMENT,
     FIELD,
     INSTANTAS,
@@ -26,7 +27,6 @@ from benchmarks.table_variants import (
     WIDE,
     Variant,
 )
-from benchmarks.variance import decoded, figures, sample
 
 HEADER = ("FID-W", "±", "KID-W", "prompt", "seam")
 
@@ -149,9 +149,9 @@ def gvcf_2(bench: Bench) -> Section:
 
 def gvcf_figure_3(bench: Bench) -> Section:
     """Noise once on the canvas, per tile, and per tile corrected."""
-    steps = max(20, bench.studio.steps)
-    latents = {kind: sample(bench.studio.easel.pipeline, "mountains at sunset", kind, 1, steps) for kind in KINDS}
-    pictures = {kind: decoded(bench.studio.easel.pipeline, value) for kind, value in latents.items()}
+    steps = max(20, bench.sets.steps)
+    latents = {kind: sample(bench.sets.easel.pipeline, "mountains at sunset", kind, 1, steps) for kind in KINDS}
+    pictures = {kind: decoded(bench.sets.easel.pipeline, value) for kind, value in latents.items()}
     found = figures(latents, pictures)
     rows: list[list[object]] = [[kind, found[f"variance, {kind}"], found[f"detail, {kind}"]] for kind in KINDS]
     text = (

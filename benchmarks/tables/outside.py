@@ -12,10 +12,10 @@ from torch import Tensor
 from benchmarks.measures import interval
 from benchmarks.outside_judge import kid, likeness, look
 from benchmarks.report import progress
-from benchmarks.table_bench import Bench, Section
-from benchmarks.table_layout import markdown_table
-from benchmarks.table_measures import as_tensor, native_crops
-from benchmarks.table_variants import FIELD, WIDE
+from benchmarks.tables.bench import Bench, Section
+from benchmarks.tables.layout import markdown_table
+from benchmarks.tables.measures import as_tensor, native_crops
+from benchmarks.tables.variants import FIELD, WIDE
 from small_world import NATIVE
 from small_world.renderer import render
 from small_world.scene import Scene

@@ -1,0 +1,1 @@
+"""What a card would wait for, counted on one that is not there: `python -m benchmarks.device`."""

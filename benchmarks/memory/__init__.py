@@ -1,0 +1,1 @@
+"""How memory follows the tile and not the canvas: `python -m benchmarks.memory`."""
