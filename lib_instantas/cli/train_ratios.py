@@ -34,6 +34,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--batch", type=int, default=8, help="pictures a step (default 8)")
     parser.add_argument("--rate", type=float, default=1e-4, help="learning rate (default 1e-4)")
     parser.add_argument("--rank", type=int, default=16, help="rank of the LoRA (default 16)")
+    parser.add_argument(
+        "--emphasis", choices=("even", "layout"), default="even", help="noise levels: even, or those that settle layout"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     parser.add_argument("--state", type=Path, help="folder to go on from (default: NAME.state beside the output)")
@@ -53,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     sizes = sizes_of([*PAPER, *options.ratios], options.native // 8 or int(pipeline.unet.config.sample_size))
     examples = examples_in(options.images, sizes)
     print(_words(examples), file=sys.stderr)
-    plan = Plan(options.steps, options.batch, options.rate, options.rank, options.seed)
+    plan = Plan(options.steps, options.batch, options.rate, options.rank, options.seed, emphasis=options.emphasis)
     latents = latents_of(pipeline, examples, state, _bar(len(examples), "encoding"))
     trainer = Trainer(pipeline, examples, latents, plan, state / "training.pt")
     if trainer.step:
