@@ -131,6 +131,22 @@ class UpscaleOptions(Options):
     )
 
 
+class InversionOptions(Options):
+    """What noise a given picture begins with."""
+
+    noise_inversion: int = Field(
+        0,
+        label="Noise inversion, evaluations",
+        ge=0,
+        le=100,
+        step=1,
+        needs=Capability.GIVEN_PICTURE,
+        idle_beside=lambda settings: "method ScaleCrafter" if settings.method == "ScaleCrafter" else None,
+        help="img2img: begin with the noise that leads back to the given picture, found in so many more evaluations, "
+        "so that the result keeps more of it. 10 are enough; 0: noise from the seed.",
+    )
+
+
 class ToldSizeOptions(Options):
     """What the model is told about a tile."""
 

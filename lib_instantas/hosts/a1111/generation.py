@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from modules import processing
 
 from lib_instantas.hosts.a1111.composing import Composition, without_hires_entries
+from lib_instantas.hosts.a1111.inversion import inverting
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.hosts.a1111.sizes import exact_size
@@ -92,7 +93,7 @@ class Generation:
         if name == "init":
             self.report.begin_anew()
             self._receive_prompts(p)
-        with self._at_work(p), self._guided(p, name), self._enlarged(p, name):
+        with self._at_work(p), self._guided(p, name), self._enlarged(p, name), self._inverted(p, name):
             result = method()
             return self.vae.decoded(result) if name == "sample" and not _is_asked_after_sampling(p) else result
 
@@ -117,6 +118,10 @@ class Generation:
     def _enlarged(self, p: Any, name: str) -> AbstractContextManager[None]:
         """While the host encodes the given pictures, they are as large as they are to be."""
         return nullcontext() if self.upscaling is None or name != "init" else self.upscaling.in_place(p)
+
+    def _inverted(self, p: Any, name: str) -> AbstractContextManager[None]:
+        """A given picture may begin with noise of its own."""
+        return inverting(p, self.settings) if name == "sample" else nullcontext()
 
     @contextmanager
     def _at_work(self, p: Any) -> Iterator[None]:

@@ -12,7 +12,7 @@ from lib_instantas.settings import Settings
 from lib_instantas.summary import most_common_size, reaching, tiles_done, why_off
 from lib_instantas.tiling import TilePlan
 
-FIRST_PASS, HIRES_PASS = "first pass", "hires pass"
+INVERSION, FIRST_PASS, HIRES_PASS = "noise inversion", "first pass", "hires pass"
 
 
 @dataclass
@@ -74,8 +74,8 @@ class Report:
         (self.notes if self.passes else self.lasting)[name] = text
 
     def begin(self, name: str, work: PassReport) -> None:
-        """A sampling run begins; a first pass begins a new picture."""
-        if name == FIRST_PASS:
+        """A sampling run begins; an inversion begins a new picture, and so does a first pass without one."""
+        if name == INVERSION or (name == FIRST_PASS and list(self.passes) != [INVERSION]):
             self.passes.clear()
             self.notes.clear()
         self.passes[name] = work

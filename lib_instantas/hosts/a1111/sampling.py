@@ -19,14 +19,16 @@ from lib_instantas.capabilities import Capability
 from lib_instantas.denoiser import TiledDenoiser, map_tensors
 from lib_instantas.errors import SettingsError
 from lib_instantas.hosts.a1111.generation import Generation, generation_of, with_status
+from lib_instantas.hosts.a1111.inversion import is_inversion
 from lib_instantas.hosts.a1111.native import largest_side, native_side
 from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.parts import SamplingPass, parts_for
 from lib_instantas.hosts.a1111.parts.dilation import DilatedConvolutions
-from lib_instantas.hosts.a1111.report import FIRST_PASS, HIRES_PASS, PassReport, Report
+from lib_instantas.hosts.a1111.report import FIRST_PASS, HIRES_PASS, INVERSION, PassReport, Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.methods import Direct, Method, Redilated, make_method, plans_depend_on_seed
 from lib_instantas.noise_damping import damped
+from lib_instantas.settings import Settings
 from lib_instantas.tiling import LATENT_SCALE
 from lib_instantas.told_size import ToldSize
 
@@ -148,7 +150,7 @@ def _pass_of(params: Any, generation: Generation) -> SamplingPass:
     denoiser = params.denoiser
     return SamplingPass(
         p=denoiser.p,
-        settings=generation.settings,
+        settings=_unbound(generation.settings) if is_inversion(denoiser.p) else generation.settings,
         canvas=(int(params.x.shape[-2]), int(params.x.shape[-1])),
         native=native_side(shared.sd_model),
         seeds=_seeds_of(denoiser.p),
@@ -158,6 +160,11 @@ def _pass_of(params: Any, generation: Generation) -> SamplingPass:
         setups=() if generation.travelling is None else generation.travelling.of_batch(denoiser.p),
         composes=generation.composition is not None and not getattr(denoiser.p, "is_hr_pass", False),
     )
+
+
+def _unbound(settings: Settings) -> Settings:
+    """For a run that ends where layout begins: what is done to the first evaluations is not for its own."""
+    return settings.copy(update={"region_binding": 0})
 
 
 def _seeds_of(p: Any) -> tuple[int, ...]:
@@ -199,7 +206,7 @@ def check_positions(work: SamplingPass, method: Method) -> None:
 
 
 def _begin_report(work: SamplingPass, method: Method, report: Report, evaluation: int) -> PassReport:
-    name = HIRES_PASS if work.is_hires_pass else FIRST_PASS
+    name = INVERSION if is_inversion(work.p) else HIRES_PASS if work.is_hires_pass else FIRST_PASS
     if evaluation > 0 and name in report.passes:
         return report.passes[name]
     dilation = method.dilation if isinstance(method, Redilated) else None

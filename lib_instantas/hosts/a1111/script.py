@@ -13,6 +13,7 @@ from lib_instantas.agreement import check
 from lib_instantas.hosts.a1111.chosen import native_side_of_choice
 from lib_instantas.hosts.a1111.composing import compose, why_not
 from lib_instantas.hosts.a1111.generation import Generation, begin, end, generation_of, stop
+from lib_instantas.hosts.a1111.inversion import why_not_inverted
 from lib_instantas.hosts.a1111.live_line import output_here
 from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.hosts.a1111.neighbours import check_neighbours
@@ -160,7 +161,7 @@ class InstantASScript(scripts.Script):
         upscaled = None if generation.upscaling is None else generation.upscaling.finished
         apply_own_size(p, settings, upscaled)
         generation.native = native
-        remarks = why_not(p, settings, native), why_not_upscaled(p, settings)
+        remarks = why_not(p, settings, native), why_not_upscaled(p, settings), why_not_inverted(p, settings)
         generation.report.remark = ", ".join(remark for remark in remarks if remark)
         generation.composition = compose(p, settings, native)
         finished = upscaled if generation.composition is None else generation.composition.finished
