@@ -2,30 +2,30 @@
 
 Convolve by tile, share the norm's statistics: between two GroupNorms everything is local, so a layer is computed tile
 by tile with a halo of one pixel; at each norm the statistics of all tiles are merged (ScaleCrafter, appendix A.3);
-attention goes over the whole map in blocks.
+attention goes over the whole map in blocks. docs/design.md draws one decode.
 
-    network.py   which layers an encoder or decoder has, read from its module tree
+    coder.py     what stands in for an encoder's or decoder's `forward`, and what its caller chooses
+    network.py   which layers an encoder or decoder has, read from its module tree, and the memory that they need
     layers.py    the kinds of layers, and what a tile of each reads and becomes: a new kind goes here
-    norm.py      the statistics of all tiles
-    maps.py      the maps between the layers, kept in pieces
-    passes.py    one layer after another, one tile after another; NaN and lack of memory; what memory is needed
+    maps.py      what lies between the layers: maps in pieces, and the statistics that their pieces share
+    passes.py    one layer after another, one tile after another; NaN and lack of memory
     fast.py      the fast mode: many layers in one sweep
-    coder.py     the stand-ins for an autoencoder's encoder and decoder
-    options.py   what the caller chooses and is told
 """
 
-from lib_instantas.vae.coder import TiledCoder, UntiledFirst, replaced_forward, tiled, tiled_decoder, tiled_encoder
-from lib_instantas.vae.network import UnsupportedAutoencoder
-from lib_instantas.vae.options import Interrupted, Options, Recovery
-from lib_instantas.vae.passes import output_sizes
+from lib_instantas.vae.coder import TiledCoder, replaced_forward, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.layers import Layer
+from lib_instantas.vae.network import UnsupportedAutoencoder, decoder_layers, encoder_layers, output_sizes
+from lib_instantas.vae.workspace import Interrupted, Options, Recovery
 
 __all__ = [
     "Interrupted",
+    "Layer",
     "Options",
     "Recovery",
     "TiledCoder",
     "UnsupportedAutoencoder",
-    "UntiledFirst",
+    "decoder_layers",
+    "encoder_layers",
     "output_sizes",
     "replaced_forward",
     "tiled",
