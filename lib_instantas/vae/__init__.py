@@ -4,12 +4,17 @@ Convolve by tile, share the norm's statistics: between two GroupNorms everything
 by tile with a halo of one pixel; at each norm the statistics of all tiles are merged (ScaleCrafter, appendix A.3);
 attention goes over the whole map in blocks. docs/design.md draws one decode.
 
-    coder.py     what stands in for an encoder's or decoder's `forward`, and what its caller chooses
-    network.py   which layers an encoder or decoder has, read from its module tree, and the memory that they need
-    layers.py    the kinds of layers, and what a tile of each reads and becomes: a new kind goes here
-    maps.py      what lies between the layers: maps in pieces, and the statistics that their pieces share
-    passes.py    one layer after another, one tile after another; NaN and lack of memory
-    fast.py      the fast mode: many layers in one sweep
+    coder.py         what stands in for an encoder's or decoder's `forward`
+    network.py       which layers an encoder or decoder has, read from its module tree, and the memory that they need
+    layers.py        the kinds of layers, and what a tile of each reads and becomes: a new kind goes here
+    maps.py          what lies between the layers: maps in pieces, and the statistics that their pieces share
+    passes.py        one layer after another, one tile after another; NaN and lack of memory
+    workspace.py     what all of them share: what the caller chooses and is told, and the memory that there is
+
+Beside these, and unknown to them:
+
+    fast.py          the fast mode: the widest layers fused into one
+    shared_maps.py   the tiles of each layer shared among processes
 """
 
 from lib_instantas.vae.coder import TiledCoder, replaced_forward, tiled, tiled_decoder, tiled_encoder
