@@ -39,7 +39,7 @@ from lib_instantas.denoiser import AUTO_BATCH_PIXELS
 from lib_instantas.device import empty_cache, is_out_of_memory
 from lib_instantas.presets import PRESETS
 from lib_instantas.tiling import LATENT_SCALE, Size
-from lib_instantas.vae import Options, UntiledFirst, replaced_forward, tiled_decoder
+from lib_instantas.vae import Options, TiledCoder, decoder_layers, replaced_forward
 
 STEPS = 50
 ROWS: dict[str, dict[str, Any]] = {
@@ -222,7 +222,7 @@ def seconds_of_decoding(picture: WholePicture) -> float:
 
 @contextmanager
 def _fitting(vae: Any) -> Iterator[None]:
-    with replaced_forward(vae.decoder, UntiledFirst(vae.decoder.forward, tiled_decoder(vae.decoder, Options()), False)):
+    with replaced_forward(vae.decoder, TiledCoder(decoder_layers(vae.decoder), Options(), vae.decoder.forward)):
         yield
 
 

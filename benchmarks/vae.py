@@ -26,8 +26,7 @@ from benchmarks.vae_models import REAL_CHANNELS, random_autoencoder
 from lib_instantas.tiling import Size
 from lib_instantas.vae import Options, tiled
 from lib_instantas.vae.maps import grid
-from lib_instantas.vae.network import decoder_layers
-from lib_instantas.vae.passes import output_sizes, tile_elements
+from lib_instantas.vae.network import decoder_layers, output_sizes, tile_elements
 
 ROUNDS = 5
 NEIGHBOURS = 8

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from vae_models import diffusers_autoencoder, ldm_autoencoder
 
 from lib_instantas.vae import Interrupted, Options, UnsupportedAutoencoder, tiled, tiled_decoder, tiled_encoder
-from lib_instantas.vae.fast import with_sweep
+from lib_instantas.vae.fast import fused
 from lib_instantas.vae.maps import grid
-from lib_instantas.vae.network import decoder_layers
-from lib_instantas.vae.passes import map_bytes
+from lib_instantas.vae.network import decoder_layers, map_bytes
 
 LAYOUTS: dict[str, Callable[[], Any]] = {"diffusers": diffusers_autoencoder, "ldm": ldm_autoencoder}
 
@@ -237,7 +236,7 @@ def test_the_fast_mode_keeps_nothing_of_the_widest_stages() -> None:
     passes = decoder_layers(ldm_autoencoder().decoder)
     picture = 3 * 512 * 512 * itemsize
     assert map_bytes(passes, size, itemsize) > 5 * picture
-    assert map_bytes(with_sweep(passes, size), size, itemsize) < 1.7 * picture
+    assert map_bytes(fused(passes, size), size, itemsize) < 1.7 * picture
 
 
 @pytest.mark.parametrize("mode", ["exact", "fast"])

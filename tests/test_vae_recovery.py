@@ -11,7 +11,7 @@ from half_precision import half_precision
 from torch import Tensor, nn
 from vae_models import diffusers_autoencoder, ldm_autoencoder
 
-from lib_instantas.vae import Options, Recovery, TiledCoder, UntiledFirst, tiled_decoder, tiled_encoder
+from lib_instantas.vae import Options, Recovery, TiledCoder, decoder_layers, tiled, tiled_decoder, tiled_encoder
 
 DECODER = ldm_autoencoder(channels=(8, 16), seed=1).decoder
 ENCODER = ldm_autoencoder(channels=(8, 16), seed=1).encoder
@@ -156,17 +156,21 @@ class Whole:
         return answer
 
 
+def untiled_first(whole: Callable[..., Tensor]) -> TiledCoder:
+    return TiledCoder(decoder_layers(DECODER), Options(tile=64), whole)
+
+
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("CUDA out of memory"), MemoryError()])
 def test_what_does_not_fit_as_a_whole_is_done_again_in_tiles(error: Exception) -> None:
     whole = Whole(LATENTS.numel() - 1, error)
-    decode = UntiledFirst(whole, tiled_decoder(DECODER, Options(tile=64)), always=False)
+    decode = untiled_first(whole)
     assert float((decode(LATENTS) - DECODER(LATENTS)).abs().mean()) < 4e-6
     assert str(decode.recovery) == "1 picture done again in tiles when out of memory"
 
 
 def test_nothing_as_large_is_tried_as_a_whole_again() -> None:
     whole = Whole(LATENTS.numel() - 1, torch.cuda.OutOfMemoryError("CUDA out of memory"))
-    decode = UntiledFirst(whole, tiled_decoder(DECODER, Options(tile=64)), always=False)
+    decode = untiled_first(whole)
     for z in (LATENTS, LATENTS, torch.cat([LATENTS] * 2), LATENTS[..., :16]):
         decode(z)
     assert whole.asked == [LATENTS.numel(), LATENTS[..., :16].numel()]
@@ -174,23 +178,24 @@ def test_nothing_as_large_is_tried_as_a_whole_again() -> None:
 
 
 def test_what_fits_is_to_the_bit_what_the_module_answers() -> None:
-    decode = UntiledFirst(DECODER.forward, tiled_decoder(DECODER, Options(tile=64)), always=False)
+    decode = untiled_first(DECODER.forward)
     assert torch.equal(decode(LATENTS), DECODER(LATENTS))
     assert decode.recovery == Recovery()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("expected 4 channels"), ValueError("out of memory"), KeyError("z")])
 def test_what_is_not_about_memory_is_the_callers(error: Exception) -> None:
-    decode = UntiledFirst(Whole(0, error), tiled_decoder(DECODER), always=False)
+    decode = untiled_first(Whole(0, error))
     with pytest.raises(type(error)):
         decode(LATENTS)
     assert decode.recovery == Recovery()
 
 
 def test_tiles_that_were_asked_for_are_taken_without_trying() -> None:
-    whole = Whole(10**9, RuntimeError())
-    decode = UntiledFirst(whole, tiled_decoder(DECODER, Options(tile=64)), always=True)
-    assert float((decode(LATENTS) - DECODER(LATENTS)).abs().mean()) < 4e-6
+    model = ldm_autoencoder(channels=(8, 16), seed=1)
+    whole = model.decoder.forward = Whole(10**9, RuntimeError())
+    with tiled(model, Options(tile=64)):
+        assert float((model.decoder(LATENTS) - DECODER(LATENTS)).abs().mean()) < 4e-6
     assert whole.asked == []
 
 

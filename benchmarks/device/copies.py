@@ -36,7 +36,7 @@ from lib_instantas.settings import parse_settings
 from lib_instantas.shapes import Rectangle
 from lib_instantas.tiling import Size
 from lib_instantas.vae import Options, passes, tiled
-from lib_instantas.vae.options import MODES
+from lib_instantas.vae.workspace import MODES
 
 NATIVE = 16
 CANVASES = ((16, 32), (32, 64))

@@ -12,15 +12,15 @@ from lib_instantas.settings import Settings
 from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.vae import (
     Options,
+    TiledCoder,
     UnsupportedAutoencoder,
-    UntiledFirst,
+    decoder_layers,
+    encoder_layers,
     replaced_forward,
-    tiled_decoder,
-    tiled_encoder,
 )
 
 
-class Coder(UntiledFirst):
+class Coder(TiledCoder):
     """Stands in for `forward` of an encoder or decoder; `done` says afterwards what it did, if it took tiles."""
 
     done = ""
@@ -29,15 +29,15 @@ class Coder(UntiledFirst):
         """Decode latents `[B, C, h, w]` or encode a picture `[B, 3, H, W]` that does not fit."""
         result = super().in_tiles(x, *args, **kwargs)
         recovery = str(self.recovery)
-        self.done = f"VAE in tiles ({self.tiled.options.mode})" + (f", {recovery}" if recovery else "")
+        self.done = f"VAE in tiles ({self.options.mode})" + (f", {recovery}" if recovery else "")
         return result
 
 
 def is_known(vae: Any) -> bool:
     """Whether an autoencoder can work in tiles."""
     try:
-        tiled_decoder(vae.decoder)
-        tiled_encoder(vae.encoder)
+        decoder_layers(vae.decoder)
+        encoder_layers(vae.encoder)
     except (UnsupportedAutoencoder, AttributeError):
         return False
     return True
@@ -72,7 +72,7 @@ def _coding(
     options = Options(settings.vae_tile, settings.vae_mode, settings.wraps_per_axis, progress=progress, sharing=sharing)
     always = settings.vae == "on" or any(settings.wraps_per_axis) or not sharing.alone
     network = getattr(vae, name)
-    tiled = tiled_decoder(network, options) if name == "decoder" else tiled_encoder(network, options)
-    coder = Coder(network.forward, tiled, always)
+    layers = decoder_layers(network) if name == "decoder" else encoder_layers(network)
+    coder = Coder(layers, options, None if always else network.forward)
     with replaced_forward(network, coder):
         yield coder

@@ -2,30 +2,35 @@
 
 Convolve by tile, share the norm's statistics: between two GroupNorms everything is local, so a layer is computed tile
 by tile with a halo of one pixel; at each norm the statistics of all tiles are merged (ScaleCrafter, appendix A.3);
-attention goes over the whole map in blocks.
+attention goes over the whole map in blocks. docs/design.md draws one decode.
 
-    network.py   which layers an encoder or decoder has, read from its module tree
-    layers.py    the kinds of layers, and what a tile of each reads and becomes: a new kind goes here
-    norm.py      the statistics of all tiles
-    maps.py      the maps between the layers, kept in pieces
-    passes.py    one layer after another, one tile after another; NaN and lack of memory; what memory is needed
-    fast.py      the fast mode: many layers in one sweep
-    coder.py     the stand-ins for an autoencoder's encoder and decoder
-    options.py   what the caller chooses and is told
+    coder.py         what stands in for an encoder's or decoder's `forward`
+    network.py       which layers an encoder or decoder has, read from its module tree, and the memory that they need
+    layers.py        the kinds of layers, and what a tile of each reads and becomes: a new kind goes here
+    maps.py          what lies between the layers: maps in pieces, and the statistics that their pieces share
+    passes.py        one layer after another, one tile after another; NaN and lack of memory
+    workspace.py     what all of them share: what the caller chooses and is told, and the memory that there is
+
+Beside these, and unknown to them:
+
+    fast.py          the fast mode: the widest layers fused into one
+    shared_maps.py   the tiles of each layer shared among processes
 """
 
-from lib_instantas.vae.coder import TiledCoder, UntiledFirst, replaced_forward, tiled, tiled_decoder, tiled_encoder
-from lib_instantas.vae.network import UnsupportedAutoencoder
-from lib_instantas.vae.options import Interrupted, Options, Recovery
-from lib_instantas.vae.passes import output_sizes
+from lib_instantas.vae.coder import TiledCoder, replaced_forward, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.layers import Layer
+from lib_instantas.vae.network import UnsupportedAutoencoder, decoder_layers, encoder_layers, output_sizes
+from lib_instantas.vae.workspace import Interrupted, Options, Recovery
 
 __all__ = [
     "Interrupted",
+    "Layer",
     "Options",
     "Recovery",
     "TiledCoder",
     "UnsupportedAutoencoder",
-    "UntiledFirst",
+    "decoder_layers",
+    "encoder_layers",
     "output_sizes",
     "replaced_forward",
     "tiled",

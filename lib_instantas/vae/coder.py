@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from lib_instantas.device import empty_cache, free_bytes, is_out_of_memory
-from lib_instantas.vae.fast import with_sweep
+from lib_instantas.vae.fast import fused
 from lib_instantas.vae.layers import Layer
-from lib_instantas.vae.network import decoder_layers, encoder_layers
-from lib_instantas.vae.options import Options, Recovery
-from lib_instantas.vae.passes import run, tile_elements, untiled_bytes, workspace
+from lib_instantas.vae.maps import whole
+from lib_instantas.vae.network import decoder_layers, encoder_layers, tile_elements, untiled_bytes
+from lib_instantas.vae.passes import run, workspace
+from lib_instantas.vae.shared_maps import run_together
+from lib_instantas.vae.workspace import Options, Recovery
 
 logger = logging.getLogger(__name__)
 
@@ -27,47 +29,25 @@ SHARE_OF_FREE_MEMORY = 0.8
 class TiledCoder:
     """Stands in for `forward` of an encoder or decoder: same maps in and out, computed tile by tile without gradients.
 
+    Where the module's own `forward` is given as `untiled`, a map that fits into memory is left to it. What runs out of
+    memory as a whole is done again in tiles, counted in `recovery.tiled`; nothing as large is tried as a whole again.
     `recovery` sums up what went wrong and was put right.
     """
 
-    def __init__(self, layers: Sequence[Layer], options: Options) -> None:
+    def __init__(self, layers: Sequence[Layer], options: Options, untiled: Callable[..., Tensor] | None = None) -> None:
         self.layers = layers
         self.options = options
+        self.untiled = untiled
         self.recovery = Recovery()
-
-    @torch.no_grad()
-    def __call__(self, x: Tensor, *unused: Any, **options: Any) -> Tensor:
-        """Encode a picture `[B, 3, H, W]` to moments, or decode a latent map `[B, C, h, w]` to a picture."""
-        if any(value is not None for value in (*unused, *options.values())):
-            raise ValueError(f"InstantAS: tiled VAE takes the map only, got also {[*unused, *options]}")
-        size = (x.shape[-2], x.shape[-1])
-        elements = tile_elements(self.layers, size, self.options.tile)
-        layers = with_sweep(self.layers, size) if self.options.mode == "fast" else self.layers
-        return run(layers, x, workspace(layers, x, self.options, self.recovery, elements))
-
-
-class UntiledFirst:
-    """Stands in for `forward` of an encoder or decoder: asked as it is where a map fits into memory, else in tiles.
-
-    What runs out of memory as a whole is done again in tiles, counted in `recovery.tiled`; nothing as large is tried
-    as a whole again. `always` takes tiles without asking. `whole` is the module's own `forward`.
-    """
-
-    def __init__(self, whole: Callable[..., Tensor], tiled: TiledCoder, always: bool) -> None:
-        self.whole = whole
-        self.tiled = tiled
-        self.always = always
         self._too_large: float = math.inf
 
-    @property
-    def recovery(self) -> Recovery:
-        """What went wrong and was put right so far."""
-        return self.tiled.recovery
-
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The answer for a map [B, C, H, W]. An error that is not about memory is the caller's."""
-        if self._fits(x):
-            answer = self._unless_out_of_memory(x, *args, **kwargs)
+        """Encode a picture `[B, 3, H, W]` to moments, or decode a latent map `[B, C, h, w]` to a picture.
+
+        An error of the module's own `forward` that is not about memory is the caller's.
+        """
+        if self.untiled is not None and self._fits(x):
+            answer = self._unless_out_of_memory(self.untiled, x, *args, **kwargs)
             if answer is not None:
                 return answer
             # Outside the handler: only now are the failed tensors free.
@@ -75,26 +55,35 @@ class UntiledFirst:
             self.recovery.tiled += 1
         return self.in_tiles(x, *args, **kwargs)
 
-    def in_tiles(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The answer for a map that does not fit."""
-        return self.tiled(x, *args, **kwargs)
+    @torch.no_grad()
+    def in_tiles(self, x: Tensor, *unused: Any, **options: Any) -> Tensor:
+        """The same without asking whether the map fits."""
+        if any(value is not None for value in (*unused, *options.values())):
+            raise ValueError(f"InstantAS: tiled VAE takes the map only, got also {[*unused, *options]}")
+        size = (x.shape[-2], x.shape[-1])
+        elements = tile_elements(self.layers, size, self.options.tile)
+        layers = fused(self.layers, size) if self.options.mode == "fast" else self.layers
+        work = workspace(layers, x, self.options, self.recovery, elements)
+        made = run(layers, x, work) if self.options.sharing.alone else run_together(layers, x, work)
+        return made.read(whole(made.size)).to(x.device, x.dtype)
 
     def free_bytes(self, x: Tensor) -> int | None:
         """What is free on the device that a map is computed on; None if nobody knows."""
         return free_bytes(x.device)
 
     def _fits(self, x: Tensor) -> bool:
-        if self.always or x.numel() >= self._too_large:
+        if x.numel() >= self._too_large:
             return False
-        layers = self.tiled.layers
-        itemsize = next(layers[0].modules[0].parameters()).element_size()
-        needed = x.shape[0] * untiled_bytes(layers, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
+        itemsize = next(self.layers[0].modules[0].parameters()).element_size()
+        needed = x.shape[0] * untiled_bytes(self.layers, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
         free = self.free_bytes(x)
         return free is None or needed <= SHARE_OF_FREE_MEMORY * free
 
-    def _unless_out_of_memory(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
+    def _unless_out_of_memory(
+        self, untiled: Callable[..., Tensor], x: Tensor, *args: Any, **kwargs: Any
+    ) -> Tensor | None:
         try:
-            return self.whole(x, *args, **kwargs)
+            return untiled(x, *args, **kwargs)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

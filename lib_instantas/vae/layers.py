@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lib_instantas.device import no_autocast
 from lib_instantas.tiling import Size
-from lib_instantas.vae.maps import Box, Paths, grid, whole
-from lib_instantas.vae.norm import SharedNorm, sum_in_float, wider
-from lib_instantas.vae.options import Axes, Workspace
+from lib_instantas.vae.maps import Box, Map, SharedNorm, grid, sum_in_float, whole, wider
+from lib_instantas.vae.workspace import Axes, Workspace
 
 SAME, UP, DOWN = Fraction(1), Fraction(2), Fraction(1, 2)
 """How the side of a map changes: output pixels per input pixel."""
@@ -60,8 +59,8 @@ class Layer:
         """Values per pixel that a tile has in memory beside its input."""
         return self.channels
 
-    def work(self, size: Size) -> int:
-        """Multiplications for `size` pixels of output."""
+    def multiplications(self, size: Size) -> int:
+        """What `size` pixels of output take."""
         return size[0] * size[1] * sum(weight.numel() for module in self.modules for weight in module.parameters())
 
     def out_size(self, size: Size) -> Size:
@@ -72,16 +71,16 @@ class Layer:
         """What it must read of a map of `size` to compute `keep` of its output."""
         return keep
 
-    def prepare(self, before: Paths, work: Workspace) -> Any:
+    def prepare(self, before: Map, work: Workspace) -> Any:
         """What is known only when the whole map before it is: handed to every `tile`."""
-        return None if self.norm is None else SharedNorm.of(self.norm, list(before.main.moments.values()))
+        return None if self.norm is None else SharedNorm.of(self.norm, list(before.moments.values()))
 
-    def prepare_precisely(self, prepared: Any, before: Paths, work: Workspace) -> Any:
+    def prepare_precisely(self, prepared: Any, before: Map, work: Workspace) -> Any:
         """The same in float32, for tiles that were not finite."""
         return prepared
 
     def tile(
-        self, keep: Box, before: Paths, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
+        self, keep: Box, before: Map, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The part `keep` of the main path and, where a branch begins, of the path around.
 
@@ -135,15 +134,15 @@ class Convolution(Layer):
         return (start, stop) if wrap else (max(start, 0), min(stop, length))
 
     def tile(
-        self, keep: Box, before: Paths, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
+        self, keep: Box, before: Map, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The tile, from its window of the main path and, where a residual block ends, the same tile of the other."""
-        window = self.window(keep, before.main.size, work.wrap)
-        x = before.main.read(window).to(work.device, dtype)
+        window = self.window(keep, before.size, work.options.wrap)
+        x = before.read(window).to(work.device, dtype)
         with in_precision(self.modules, x.dtype), _exactly(dtype is not None, work):
             skip = self._cut(self.branch(x), window, keep) if isinstance(self.branch, nn.Module) else None
             if prepared is not None:
-                x = prepared(x, in_place=not before.main.keeps(x))
+                x = prepared(x, in_place=not before.keeps(x))
             if self.activation is not None:
                 x = _activated(self.activation, x)
             y = self._cut(self.module(x), window, keep)
@@ -154,14 +153,6 @@ class Convolution(Layer):
     def _cut(self, y: Tensor, window: Box, keep: Box) -> Tensor:
         """The part `keep` of what a module made of `window`."""
         return keep.of(y, (int(window.top * self.scale), int(window.left * self.scale)))
-
-
-class _Known(NamedTuple):
-    """What attention knows of the whole map; keys and values `[batch, heads, pixels, channels / heads]`, unordered."""
-
-    norm: SharedNorm
-    keys: Tensor
-    values: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,35 +177,38 @@ class Attention(Layer):
         """Queries, attended values, and what is made of them."""
         return 4 * self.channels
 
-    def prepare(self, before: Paths, work: Workspace) -> _Known:
-        """The norm, and the keys and values of all pixels."""
-        return self._project_all(before, super().prepare(before, work), work, before.main.dtype)
+    def prepare(self, before: Map, work: Workspace) -> tuple[SharedNorm, Tensor, Tensor]:
+        """The norm, and the keys and values of all pixels, `[batch, heads, pixels, channels / heads]`, unordered."""
+        return self._project_all(before, super().prepare(before, work), work, before.dtype)
 
-    def prepare_precisely(self, prepared: _Known, before: Paths, work: Workspace) -> _Known:
+    def prepare_precisely(self, prepared: Any, before: Map, work: Workspace) -> tuple[SharedNorm, Tensor, Tensor]:
         """The keys and values may be what was not finite."""
-        return self._project_all(before, prepared.norm, work, wider(torch.float32, prepared.keys.dtype))
+        norm, keys, _ = prepared
+        return self._project_all(before, norm, work, wider(torch.float32, keys.dtype))
 
-    def _project_all(self, before: Paths, norm: SharedNorm, work: Workspace, dtype: torch.dtype) -> _Known:
-        area = whole(before.main.size).area
-        shape = (before.main.batch, self.heads, area, self.channels // self.heads)
+    def _project_all(
+        self, before: Map, norm: SharedNorm, work: Workspace, dtype: torch.dtype
+    ) -> tuple[SharedNorm, Tensor, Tensor]:
+        area = whole(before.size).area
+        shape = (before.batch, self.heads, area, self.channels // self.heads)
         keys, values = (torch.empty(shape, dtype=dtype, device=work.device) for _ in range(2))
         start = 0
-        with in_precision(self.modules, dtype), _exactly(dtype != before.main.dtype, work):
-            for box in grid(before.main.size, max(1, work.elements // self.width)):
-                x = norm(before.main.read(box).to(work.device, dtype))
+        with in_precision(self.modules, dtype), _exactly(dtype != before.dtype, work):
+            for box in grid(before.size, max(1, work.elements // self.width)):
+                x = norm(before.read(box).to(work.device, dtype))
                 keys.narrow(2, start, box.area).copy_(self._tokens(self.key, x))
                 values.narrow(2, start, box.area).copy_(self._tokens(self.value, x))
                 start += box.area
         # One that is not finite spoils every tile: the check of the tiles finds it, without one of its own.
         values += 0 * (sum_in_float(keys) + sum_in_float(values)).to(dtype)
-        return _Known(norm, keys, values)
+        return norm, keys, values
 
     def tile(
-        self, keep: Box, before: Paths, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
+        self, keep: Box, before: Map, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The tile's queries against all keys."""
         norm, keys, values = prepared
-        piece = before.main.read(keep)
+        piece = before.read(keep)
         dtype = dtype or wider(piece.dtype, keys.dtype)
         x = piece.to(work.device, dtype)
         with in_precision(self.modules, dtype), _exactly(dtype != piece.dtype, work):

@@ -1,10 +1,14 @@
-"""Activation maps that are kept in pieces: what the layers of a tiled autoencoder read from and write to."""
+"""What lies between the layers: maps in pieces, and the statistics that all pieces of a map share.
+
+The statistics are GroupNorm's over all tiles: per-tile moments, their merging, and the normalisation with them. Source:
+ScaleCrafter, appendix A.3 ("we compute the mean and std using all tiles instead of using only current ones").
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
@@ -13,7 +17,6 @@ import torch
 from torch import Tensor
 
 from lib_instantas.tiling import Size
-from lib_instantas.vae.norm import Moments, wider
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Box:
     def area(self) -> int:
         """Number of pixels."""
         return self.size[0] * self.size[1]
+
+    def contains(self, other: Box) -> bool:
+        """Whether all of the other lies in this one."""
+        rows = self.top <= other.top and other.bottom <= self.bottom
+        return rows and self.left <= other.left and other.right <= self.right
 
     def halves(self) -> tuple[Box, Box]:
         """Cut in two across the longer side."""
@@ -80,16 +88,16 @@ class Map:
     """A map `[batch, channels, *size]` kept as pieces, each freed after its last reader.
 
     Pieces may differ in dtype (one that overflows half precision is kept in float32) and in device. `moments` are
-    those of the pieces, for the norm that follows, if one does. Where processes share the work, each has the pieces
-    that it made, and for as long as it reads them what it has `borrowed`; `everywhere`: all of them have the whole map.
+    those of the pieces, for the norm that follows, if one does. Inside a residual block `skip` is the map on the path
+    around it. Of processes that share the work each has the pieces that it made; `everywhere`: all have all of them.
     """
 
     size: Size
     channels: int
     pieces: dict[Box, Tensor] = field(default_factory=dict)
+    skip: Map | None = None
     moments: dict[Box, Moments] = field(default_factory=dict)
     readers: Counter[Box] = field(default_factory=Counter)
-    borrowed: set[Box] = field(default_factory=set)
     everywhere: bool = False
 
     @classmethod
@@ -120,32 +128,17 @@ class Map:
             if self.readers[box] <= 0:
                 del self.pieces[box], self.readers[box]
 
-    def drop_unread(self) -> None:
-        """Free the pieces that nobody has announced to read."""
-        for box in self.pieces.keys() - self.readers.keys():
-            del self.pieces[box]
-
-    def give_back(self) -> None:
-        """Free what is left of what was borrowed."""
-        for box in self.borrowed & self.pieces.keys():
-            del self.pieces[box]
-        self.borrowed.clear()
-
-    def inside(self, window: Box, box: Box) -> list[Box]:
-        """The parts of a box that a window sees, which may reach over the border."""
-        rows, columns = (
-            [(max(a, low), min(b, high)) for a, b, _ in _unwrapped(start, stop, length) if max(a, low) < min(b, high)]
-            for start, stop, length, low, high in (
-                (window.top, window.bottom, self.size[0], box.top, box.bottom),
-                (window.left, window.right, self.size[1], box.left, box.right),
-            )
-        )
-        return [Box(top, left, bottom, right) for top, bottom in rows for left, right in columns]
-
     def read(self, window: Box) -> Tensor:
-        """The window as one tensor, on the device of the pieces; beyond the border the far side follows."""
+        """The window as one tensor, on the device of the pieces; beyond the border the far side follows.
+
+        A piece itself where the window is one, else a copy.
+        """
         if window in self.pieces:
             return self.pieces[window]
+        if len(self.pieces) == 1:
+            ((box, piece),) = self.pieces.items()
+            if box.contains(window):
+                return window.of(piece, (box.top, box.left)).clone(memory_format=torch.contiguous_format)
         parts = list(self._parts(window))
         sample = parts[0][0]
         dtype = reduce(wider, (part.dtype for part, _ in parts))
@@ -153,6 +146,13 @@ class Map:
         for part, target in parts:
             target.of(result).copy_(part)
         return result
+
+    def overlaps(self, window: Box, box: Box) -> Iterator[tuple[Box, Box]]:
+        """What a window, which may reach over the border, sees of a box: each part in the map, and in the window."""
+        for top, bottom, y in _overlaps(window.top, window.bottom, self.size[0], box.top, box.bottom):
+            for left, right, x in _overlaps(window.left, window.right, self.size[1], box.left, box.right):
+                part = Box(top, left, bottom, right)
+                yield part, Box(y, x, y + part.size[0], x + part.size[1])
 
     def move_to(self, device: torch.device) -> None:
         """Keep all pieces on this device from now on."""
@@ -176,11 +176,8 @@ class Map:
     def _parts(self, window: Box) -> Iterator[tuple[Tensor, Box]]:
         """What the pieces hold of the window, and where in the window that lies."""
         for box in self._touched(window):
-            for top, bottom, y in _overlaps(window.top, window.bottom, self.size[0], box.top, box.bottom):
-                for left, right, x in _overlaps(window.left, window.right, self.size[1], box.left, box.right):
-                    source = Box(top, left, bottom, right)
-                    target = Box(y, x, y + source.size[0], x + source.size[1])
-                    yield source.of(self.pieces[box], (box.top, box.left)), target
+            for part, target in self.overlaps(window, box):
+                yield part.of(self.pieces[box], (box.top, box.left)), target
 
 
 def _unwrapped(start: int, stop: int, length: int) -> Iterator[tuple[int, int, int]]:
@@ -201,9 +198,92 @@ def _overlaps(start: int, stop: int, length: int, low: int, high: int) -> Iterat
             yield begin, end, target + begin - first
 
 
-@dataclass
-class Paths:
-    """What lies between two layers: the main path and, inside a residual block, the path around it."""
+def wider(a: torch.dtype, b: torch.dtype) -> torch.dtype:
+    """The one with more bits; the first if they have the same."""
+    return b if torch.finfo(b).bits > torch.finfo(a).bits else a
 
-    main: Map
-    skip: Map | None = None
+
+def sum_in_float(x: Tensor) -> Tensor:
+    """The sum of everything, in float32 at least: finite exactly when no element is NaN or infinite."""
+    return x.sum(dtype=wider(torch.float32, x.dtype))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of one tile: number of pixels; per channel mean and sum of squared deviations from it, `[batch, channels]`."""
+
+    count: int
+    mean: Tensor
+    deviation: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> Moments:
+        """Measure a tile `[batch, channels, height, width]` in float32, or in float64 if it is.
+
+        Centred on the tile's own mean: the plain sum of squares would cancel where the mean is large.
+        """
+        x = x.to(wider(torch.float32, x.dtype))
+        mean = x.mean((-2, -1), keepdim=True)
+        deviation = torch.linalg.vector_norm(x - mean, dim=(-2, -1)).square()
+        return cls(x.shape[-2] * x.shape[-1], mean.flatten(1), deviation)
+
+    def grouped(self, count: int, near: Tensor) -> Moments:
+        """By channel groups, `[batch, count, channels / count]`, the mean told from `near`."""
+        mean, deviation = (part.unflatten(1, (count, -1)) for part in (self.mean, self.deviation))
+        return Moments(self.count, mean - near, deviation)
+
+    @classmethod
+    def merged(cls, a: Moments, b: Moments) -> Moments:
+        """Those of two tiles together: the pairwise rule of Chan, Golub and LeVeque (1983)."""
+        count = a.count + b.count
+        apart = b.mean - a.mean
+        mean = a.mean.add(apart, alpha=b.count / count)
+        deviation = torch.addcmul(a.deviation + b.deviation, apart, apart, value=a.count * b.count / count)
+        return cls(count, mean, deviation)
+
+
+def group_statistics(tiles: Sequence[Moments], count: int) -> tuple[Tensor, Tensor]:
+    """Mean and (biased) variance of `count` channel groups over all tiles, `[batch, count]` where the tiles are.
+
+    In the tiles' own precision, since not every device has a wider one. So means are told from a value near them, which
+    rounds once where they are large, and merged in a tree of pairs, in which rounding grows with the depth only.
+    """
+    near = tiles[0].mean.unflatten(1, (count, -1))[..., :1]
+    merged = [tile.grouped(count, near) for tile in tiles]
+    while len(merged) > 1:
+        odd = merged[-1:] if len(merged) % 2 else []
+        merged = [Moments.merged(*pair) for pair in zip(merged[::2], merged[1::2], strict=False)] + odd
+    channels = merged[0]
+    mean = channels.mean.mean(-1, keepdim=True)
+    variance = (channels.deviation / channels.count + (channels.mean - mean).square()).mean(-1)
+    return (near + mean).squeeze(-1), variance
+
+
+@dataclass(frozen=True)
+class SharedNorm:
+    """A GroupNorm whose statistics are known: `x * scale + shift`, both `[batch, channels, 1, 1]`."""
+
+    scale: Tensor
+    shift: Tensor
+
+    @classmethod
+    def of(cls, norm: torch.nn.GroupNorm, tiles: Sequence[Moments]) -> SharedNorm:
+        """Fix the statistics of `norm` to those of all tiles; nothing leaves the device where these were measured."""
+        mean, variance = group_statistics(tiles, norm.num_groups)
+        per_group = norm.num_channels // norm.num_groups
+        scale = (variance + norm.eps).rsqrt().repeat_interleave(per_group, dim=1)
+        shift = -mean.repeat_interleave(per_group, dim=1)
+        if norm.affine:
+            # Wherever a host keeps them (in main memory, in 8 bits): the norm itself is never called.
+            weight, bias = (part.detach().to(scale) for part in (norm.weight, norm.bias))
+            scale = scale * weight
+            shift = torch.addcmul(bias, shift, scale)
+        else:
+            shift = shift * scale
+        return cls(scale.unflatten(-1, (-1, 1, 1)), shift.unflatten(-1, (-1, 1, 1)))
+
+    def __call__(self, x: Tensor, in_place: bool = False) -> Tensor:
+        """Normalise; computed in float32 at least and returned in the dtype of `x`, as GroupNorm itself does."""
+        if in_place and x.dtype == self.scale.dtype:
+            return x.mul_(self.scale).add_(self.shift)
+        return torch.addcmul(self.shift, x, self.scale).to(x.dtype)

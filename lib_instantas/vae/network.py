@@ -1,4 +1,4 @@
-"""Reads the module tree of a KL autoencoder's encoder or decoder as a list of layers.
+"""Reads the module tree of a KL autoencoder's encoder or decoder as a list of layers, and counts what these need.
 
 Two layouts are known by their attributes alone: ldm / sgm (`mid.block_1`, `up[i].block`) and diffusers
 (`mid_block.resnets`, `up_blocks[i].resnets`). Neither library is imported.
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from torch import nn
 
+from lib_instantas.tiling import Size
 from lib_instantas.vae.layers import DOWN, UP, Attention, Convolution, Layer
 
 
@@ -40,10 +41,7 @@ def _read(coder: nn.Module, layout: Any) -> list[Layer]:
     try:
         return list(layout(coder))
     except AttributeError as missing:
-        raise UnsupportedAutoencoder(
-            f"InstantAS: tiled VAE works with KL autoencoders in the layout of ldm, sgm or diffusers; "
-            f"{type(coder).__name__} is none: {missing}"
-        ) from missing
+        _refuse(coder, f"is none: {missing}")
 
 
 def _is_ldm(coder: nn.Module, levels: str) -> bool:
@@ -214,3 +212,62 @@ def _group_norm(norm: nn.Module) -> nn.GroupNorm:
     if not isinstance(norm, nn.GroupNorm):
         _refuse(norm, "is used where a GroupNorm is expected")
     return norm
+
+
+def output_sizes(layers: Sequence[Layer], size: Size) -> list[Size]:
+    """The size of each layer's output for an input of `size`."""
+    sizes = []
+    for layer in layers:
+        size = layer.out_size(size)
+        sizes.append(size)
+    return sizes
+
+
+def tile_elements(layers: Sequence[Layer], size: Size, tile: int) -> int:
+    """How many values a tile may have for an input of `size`: `tile` x `tile` pixels of the widest map at full size."""
+    sizes = output_sizes(layers, size)
+    largest = max(size[0] * size[1] for size in sizes)
+    widest = max(layer.channels for layer, size in zip(layers, sizes, strict=True) if size[0] * size[1] == largest)
+    return tile * tile * widest
+
+
+def map_bytes(layers: Sequence[Layer], size: Size, itemsize: int) -> int:
+    """The most that the maps between the layers take at once, in bytes for one picture.
+
+    A pass frees what it has read as it goes, so that input and output share the larger of their sizes; the path
+    around a residual block lies beside them.
+    """
+    peak, main, skip = 0, 0, 0
+    for layer in layers:
+        size = layer.out_size(size)
+        output = layer.channels * size[0] * size[1] * itemsize
+        if layer.branch == "input":
+            skip = main
+            peak = max(peak, main + output)
+        elif layer.branch is not None:
+            skip = output
+            peak = max(peak, main, 2 * output)
+        else:
+            peak = max(peak, max(main, output) + skip)
+        skip = 0 if layer.join else skip
+        main = output
+    return peak
+
+
+def untiled_bytes(layers: Sequence[Layer], size: Size, in_channels: int, itemsize: int) -> int:
+    """About what the untiled network has on the device at its peak, in bytes for one picture, weights apart.
+
+    A norm and an activation each make a copy of their input before the convolution makes its output; the input itself
+    stays as the residual. The workspace of the convolutions is not counted.
+    """
+    peak, channels, held = 0, in_channels, 0
+    for layer in layers:
+        before = channels * size[0] * size[1]
+        size, channels = layer.out_size(size), layer.channels
+        after = channels * size[0] * size[1]
+        held = held if layer.branch is None else before
+        copies = 0 if layer.norm is None else 2
+        inputs = (1 + copies) * before if held in (0, before) else held + copies * before
+        peak = max(peak, inputs + after)
+        held = 0 if layer.join else held
+    return peak * itemsize

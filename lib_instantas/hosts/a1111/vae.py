@@ -8,7 +8,7 @@ fix.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -26,14 +26,14 @@ from lib_instantas.settings import Settings
 from lib_instantas.tiling import LATENT_SCALE
 from lib_instantas.vae import (
     Interrupted,
+    Layer,
     Options,
     TiledCoder,
     UnsupportedAutoencoder,
-    UntiledFirst,
+    decoder_layers,
+    encoder_layers,
     output_sizes,
     replaced_forward,
-    tiled_decoder,
-    tiled_encoder,
 )
 
 logger = logging.getLogger(__name__)
@@ -96,26 +96,24 @@ class TiledVAE:
         self._hooked[id(model)] = model
         options = Options(tile=self.settings.vae_tile, mode=self.settings.vae_mode, wrap=self.settings.wraps_per_axis)
         try:
-            coders = {
-                "decoder": tiled_decoder(model.decoder, options),
-                "encoder": tiled_encoder(model.encoder, options),
-            }
+            layers = {"decoder": decoder_layers(model.decoder), "encoder": encoder_layers(model.encoder)}
         except (UnsupportedAutoencoder, AttributeError) as reason:
             if self.settings.vae == "on" or any(self.settings.wraps_per_axis):
                 raise SettingsError(f"vae must be off, and wrap off, with this model's VAE: {reason}") from None
             logger.info("InstantAS: the VAE stays as it is: %s", reason)
             return
         always = self.settings.vae != "auto" or any(self.settings.wraps_per_axis)
-        for name, coder in coders.items():
+        for name in layers:
             module = getattr(model, name)
-            self._stack.enter_context(replaced_forward(module, _Coder(self, name, module.forward, coder, always)))
+            coder = _Coder(self, name, layers[name], options, None if always else module.forward)
+            self._stack.enter_context(replaced_forward(module, coder))
 
 
-class _Coder(UntiledFirst):
+class _Coder(TiledCoder):
     """Stands in for the `forward` of an encoder or decoder: as it was where the picture fits, else in tiles."""
 
-    def __init__(self, vae: TiledVAE, name: str, whole: Callable[..., Tensor], tiled: TiledCoder, always: bool) -> None:
-        super().__init__(whole, tiled, always)
+    def __init__(self, vae: TiledVAE, name: str, layers: Sequence[Layer], options: Options, untiled: Any) -> None:
+        super().__init__(layers, options, untiled)
         self.vae = vae
         self.name = name
 
@@ -125,28 +123,24 @@ class _Coder(UntiledFirst):
             return self._nothing(x)
         with _progress_bar(f"VAE {self.name}") as progress:
             asked_before = _asked_to_stop()
-            run = TiledCoder(self.tiled.layers, self._options(progress, lambda: _asked_to_stop() > asked_before))
-            run.recovery = self.recovery
+            self.options = replace(self.options, progress=progress, interrupted=lambda: _asked_to_stop() > asked_before)
             try:
-                result = run(x, *args, **kwargs)
+                result = super().in_tiles(x, *args, **kwargs)
             except Interrupted:
                 self.vae.stopped = True
                 return self._nothing(x)
         recovery = str(self.recovery)
-        self.vae.note(self.name, f"in tiles ({self.tiled.options.mode})" + (f", {recovery}" if recovery else ""))
+        self.vae.note(self.name, f"in tiles ({self.options.mode})" + (f", {recovery}" if recovery else ""))
         return result
 
     def free_bytes(self, x: Tensor) -> int | None:
         """Of the host's device."""
         return free_bytes(devices.device)
 
-    def _options(self, progress: Callable[[int, int], None], interrupted: Callable[[], bool]) -> Options:
-        return replace(self.tiled.options, progress=progress, interrupted=interrupted)
-
     def _nothing(self, x: Tensor) -> Tensor:
         """A map of the right size for a host that is about to stop anyway."""
-        size = output_sizes(self.tiled.layers, (x.shape[-2], x.shape[-1]))[-1]
-        return x.new_zeros((x.shape[0], self.tiled.layers[-1].channels, *size))
+        size = output_sizes(self.layers, (x.shape[-2], x.shape[-1]))[-1]
+        return x.new_zeros((x.shape[0], self.layers[-1].channels, *size))
 
 
 def _is_hooked(model: Any) -> bool:

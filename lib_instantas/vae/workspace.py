@@ -1,4 +1,4 @@
-"""What a caller of the tiled autoencoder can choose and is told, and what one call makes of it."""
+"""What one encoding or decoding shares: what its caller chooses and is told, and the memory that there is for it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ SMALLEST_TILE, LARGEST_TILE = 64, 4096
 MODES = ("exact", "fast")
 STORES = ("auto", "device", "main")
 
+SHARE_OF_FREE_MEMORY = 0.6
+"""The maps are kept on the device when they take at most this share of what is free there."""
+
 SPARE_SHARE = 0.5
 """Of the free memory that a tile may take beyond its elements, as long as memory has not run out."""
-
-
-class Interrupted(Exception):  # noqa: N818 - it is no error
-    """The caller's `interrupted` said so between two tiles."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,10 @@ class Options:
             raise ValueError(f"InstantAS: vae_store must be one of {', '.join(STORES)}, got {self.store!r}")
 
 
+class Interrupted(Exception):  # noqa: N818 - it is no error
+    """The caller's `interrupted` said so between two tiles."""
+
+
 @dataclass
 class Recovery:
     """What went wrong and was put right.
@@ -79,25 +82,23 @@ class Recovery:
 class Workspace:
     """What all layers of one call share.
 
-    They compute on `device`. Their maps are kept on `store` in `dtype`, where that holds the values. A tile may have
-    so many `elements` for now. `done` and `total` are multiplications. `tight`: memory ran
-    out once.
+    They compute on `device`. Their maps are kept on `store` in `dtype`, where that holds the values. A tile may have so
+    many `elements` for now; `tight`: memory ran out once. `done` and `total` are multiplications.
     """
 
+    options: Options
+    recovery: Recovery
     device: torch.device
     store: torch.device
     dtype: torch.dtype
-    wrap: Axes
     elements: int
-    options: Options
-    recovery: Recovery
     total: int
     done: int = 0
     tight: bool = False
 
-    def advance(self, work: int) -> None:
+    def advance(self, multiplications: int) -> None:
         """Tell the caller that one more tile is done."""
-        self.done += work
+        self.done += multiplications
         self.options.progress(self.done, self.total)
 
     def make_room(self) -> None:
@@ -112,3 +113,11 @@ class Workspace:
     def spare_bytes(self) -> int:
         """What may be taken beyond the tile's elements; nothing where memory is tight, or nobody knows."""
         return 0 if self.tight else int(SPARE_SHARE * (free_bytes(self.device) or 0))
+
+
+def store_for(needed: int, chosen: str, device: torch.device) -> torch.device:
+    """Where the maps between the layers are kept: on the device if it has the bytes that they need."""
+    if chosen == "main":
+        return torch.device("cpu")
+    free = None if chosen == "device" or shares_main_memory(device) else free_bytes(device)
+    return device if free is None or needed <= SHARE_OF_FREE_MEMORY * free else torch.device("cpu")
