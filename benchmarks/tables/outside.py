@@ -35,8 +35,7 @@ def outside(bench: Bench) -> Section | None:
     own = look(torch.stack([as_tensor(picture) for picture in bench.sets.own()])).features
     whole = look(torch.stack([_drawn(scene, number) for scene in shown for number in range(1, DRAWN + 1)])).features
     sets = {
-        name: [as_tensor(one) for one in bench.sets.pictures(variant, WIDE).pictures]
-        for name, variant in FIELD.items()
+        name: [as_tensor(one) for one in bench.sets.pictures(variant, WIDE).pictures] for name, variant in FIELD.items()
     }
     sets["drawn"] = [_drawn(scene, 0) for scene in shown]
     figures = {name: _figures(torch.stack(pictures), own, whole) for name, pictures in sets.items()}
