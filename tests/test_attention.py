@@ -580,6 +580,8 @@ def test_only_what_has_the_parts_of_attention_is_bound(something):
     unet = ldm_unet()
     unet.attention[0].transformer_blocks[0].attn1 = something
     assert len(RegionalAttention([unet], RegionSetup((LEFT,)), binding=1).within) == 3
+    unet.attention[0].transformer_blocks[0].attn2 = something
+    assert len(cross_attention_layers(unet)) == 3
 
 
 def test_feathers_go_around_only_where_the_canvas_is_closed():
