@@ -6,10 +6,10 @@ as in the WebUI. A figure is the number of copies between card and main memory a
 evaluation after the first; the first brings to the card what a run needs.
 
 Keys: `mismatches` (operations on tensors of two places or types, in all runs together), `doubles` (operations in
-float64, which not every card has), `tiles_copies` (InstantAS with every edge, FSTD, direct), `averaging_copies`
-(MultiDiffusion, Mixture of Diffusers, Guided Fusion), `regions_copies` (two and five prompts with each of these),
-`scalecrafter_copies`, each the most of any run; `vae_syncs_per_pass` (the same for each layer of the tiled decoder and
-row of its tiles).
+float64, which not every card has), `tiles_copies` (InstantAS with every edge, FSTD, SpotDiffusion, direct),
+`averaging_copies` (MultiDiffusion, Mixture of Diffusers, Guided Fusion, Latent Swap), `regions_copies` (two and five
+prompts with each of these), `scalecrafter_copies`, each the most of any run; `vae_syncs_per_pass` (the same for each
+layer of the tiled decoder and row of its tiles).
 """
 
 from __future__ import annotations
@@ -49,11 +49,12 @@ TILES: tuple[dict[str, Any], ...] = (
     {"method": "InstantAS", "fit": "native", "movement": "together"},
     {"method": "InstantAS", "wrap": "both"},
     {"method": "FSTD"},
+    {"method": "SpotDiffusion"},
     {"method": "direct"},
 )
 AVERAGING: tuple[dict[str, Any], ...] = tuple(
     {"method": name, "wrap": wrap}
-    for name in ("MultiDiffusion", "Mixture of Diffusers", "Guided Fusion")
+    for name in ("MultiDiffusion", "Mixture of Diffusers", "Guided Fusion", "Latent Swap")
     for wrap in ("off", "both")
 )
 SCALECRAFTER: tuple[dict[str, Any], ...] = tuple(

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lib_instantas.methods.direct import Direct
-from lib_instantas.methods.overlapping import READS, overlapping_segments, stride_of
-from lib_instantas.methods.portions import GridPortions, Rule, axis_portions
+from lib_instantas.methods.overlapping import READS, overlapping_segments, stride_of, uniform
+from lib_instantas.methods.portions import GridPortions, axis_portions
 from lib_instantas.methods.registry import Method, Request, register
 from lib_instantas.tiling import Segment, Size, Span, TilePlan, tiles_of
 
@@ -25,11 +25,6 @@ LAMBDA = 1.0
 
 FUSED = 0.5
 """Share of the evaluations that fuse crops; the others only average them."""
-
-
-def averaged(since: int, windows: Sequence[int]) -> list[float]:
-    """Every window that sees a place counts the same."""
-    return [1 / len(windows)] * len(windows)
 
 
 def fused(since: int, windows: Sequence[int]) -> list[float]:
@@ -83,17 +78,18 @@ class TwinGrid:
             for length, closed in zip(self.canvas, self.closed, strict=True)
         ]
         twins = [crossed(segments, closed) for segments, closed in zip(axes, self.closed, strict=True)]
-        return tuple(
-            (self._made(rows, columns, fused), self._made(rows, columns, averaged)) for rows, columns in (axes, twins)
-        )
+        return tuple((self._fused(rows, columns), self._averaged(rows, columns)) for rows, columns in (axes, twins))
 
-    def _made(self, rows: tuple[Segment, ...], columns: tuple[Segment, ...], rule: Rule) -> TilePlan:
+    def _fused(self, rows: tuple[Segment, ...], columns: tuple[Segment, ...]) -> TilePlan:
         of_rows, of_columns = (
-            axis_portions(segments, length, closed, rule)
+            axis_portions(segments, length, closed, fused)
             for segments, length, closed in zip((rows, columns), self.canvas, self.closed, strict=True)
         )
         portions = GridPortions(rows, columns, of_rows, of_columns)
         return TilePlan(self.canvas, tiles_of(rows, columns), closed=self.closed, portions=portions)
+
+    def _averaged(self, rows: tuple[Segment, ...], columns: tuple[Segment, ...]) -> TilePlan:
+        return TilePlan(self.canvas, tiles_of(rows, columns), weights=uniform, closed=self.closed)
 
 
 @register("TwinDiffusion", reads=READS, seeded=lambda settings: False)
