@@ -64,7 +64,7 @@ def test_the_page_loads_nothing_from_the_network():
     assert b"gstatic" not in page
     assert b"cdn.example" not in page
     assert b"window.kept" in page
-    assert b"instantas/instantas_vendor_konva.js" in page
+    assert b"javascript/instantas.js" in page
 
 
 def test_a_long_step_does_not_run_into_a_time_limit_of_gradios_queue():

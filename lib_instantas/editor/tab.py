@@ -7,11 +7,23 @@ from typing import Any
 
 import gradio as gr
 
-from lib_instantas.editor.page import HIDDEN, PageConfig
+from lib_instantas.editor.page import HIDDEN, ROOT, PageConfig
 from lib_instantas.editor.service import EditorService
 
 ASK = "instantas_editor_ask"
 """Element id of the hidden button that the JavaScript presses when it has a question."""
+
+REQUEST = f"""() => {{
+    const event = new CustomEvent("instantas-request", {{detail: {{text: ""}}}});
+    document.getElementById("{ROOT}").dispatchEvent(event);
+    return [event.detail.text];
+}}"""
+"""Asks the editor for its question's text."""
+
+ANSWER = f"""text => {{
+    document.getElementById("{ROOT}").dispatchEvent(new CustomEvent("instantas-answer", {{detail: text}}));
+}}"""
+"""Hands the answer's text to the editor."""
 
 
 def build_tab(service: EditorService, config: PageConfig) -> None:
@@ -30,9 +42,9 @@ def build_tab(service: EditorService, config: PageConfig) -> None:
         queue=False,
         show_progress="hidden",
         api_name=False,
-        **javascript(ask.click, "() => [instantasEditor.app.server.request()]"),
+        **javascript(ask.click, REQUEST),
     )
-    asked.then(None, [answer], None, **javascript(asked.then, "text => { instantasEditor.app.server.receive(text); }"))
+    asked.then(None, [answer], None, **javascript(asked.then, ANSWER))
 
 
 def javascript(event: Any, code: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What goes into the standalone page besides Gradio's own: the extension's JavaScript and CSS, as the WebUI does it."""
+"""What goes into the standalone page besides Gradio's own: the extension's script and CSS, as the WebUI does it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
+
+from lib_instantas.browser.routes import add_browser_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "javascript"
@@ -23,15 +25,16 @@ FROM_THE_NETWORK = re.compile(rb"<(?:link|script|meta)[^>]*(?:https?:)?//[^>]*>(
 def head() -> bytes:
     """Script and style tags; a file's time of change keeps the browser from using an old one."""
     scripts = sorted(SCRIPTS.glob("*.js"))
-    tags = [f'<script src="instantas/{html.escape(p.name)}?{p.stat().st_mtime_ns}"></script>' for p in scripts]
+    tags = [f'<script src="javascript/{html.escape(p.name)}?{p.stat().st_mtime_ns}"></script>' for p in scripts]
     tags += [f'<link rel="stylesheet" href="instantas.css?{STYLE.stat().st_mtime_ns}">']
     tags += [f'<link rel="stylesheet" href="instantas_page.css?{OWN_STYLE.stat().st_mtime_ns}">']
     return "\n".join(tags).encode()
 
 
 def add_files(app: FastAPI) -> None:
-    """Serve what `head` names."""
-    app.mount("/instantas", StaticFiles(directory=SCRIPTS))
+    """Serve what `head` names, and what its script loads."""
+    add_browser_files(app)
+    app.mount("/javascript", StaticFiles(directory=SCRIPTS))
     app.get("/instantas.css")(lambda: FileResponse(STYLE))
     app.get("/instantas_page.css")(lambda: FileResponse(OWN_STYLE))
 

@@ -10,6 +10,18 @@ from playwright.sync_api import Locator, Page, expect
 PATIENCE = 60_000
 """Milliseconds until something that does not happen counts as broken, on a machine that is busy with other things."""
 
+# The page keeps nothing of the editor's in its globals. Its modules are the same to whoever asks for them by their
+# addresses, so that tests can have them as `instantasEditor` once the editor is there.
+MODULES = """(async () => {
+    while (!globalThis.document?.querySelector(".ias-paper")) await new Promise(resolve => setTimeout(resolve, 50));
+    const version = await (await fetch("instantas/browser/version")).text();
+    const files = ["editor", "fields", "nodes", "model", "konva"];
+    const addresses = files.map(file => new URL(`instantas/browser/${version}/${file}.mjs`, document.baseURI));
+    const [editor, fields, nodes, model, konva] = await Promise.all(addresses.map(address => import(address)));
+    const app = editor.editorIn(document.getElementById("instantas_editor_root"));
+    globalThis.instantasEditor = {app, fields, nodes, model, Konva: konva.default};
+})()"""
+
 Point = tuple[float, float]
 """(x, y) in fractions of the canvas."""
 
@@ -24,6 +36,8 @@ class Surface:
         self.foreign: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._note(request.url))
+        page.add_init_script(MODULES)
+        page.evaluate(f"() => {{ {MODULES}; }}")  # where the page is open already
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
 
@@ -59,7 +73,7 @@ class Surface:
         )
 
     def wait(self, condition: str) -> None:
-        self.page.wait_for_function(condition)
+        self.page.wait_for_function(f"globalThis.instantasEditor && ({condition})")
 
     def button(self, name: str) -> Locator:
         return self.page.locator("#instantas_editor").get_by_role("button", name=name, exact=True)

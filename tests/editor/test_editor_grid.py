@@ -10,14 +10,14 @@ NATIVE, STEPS = 64, 20
 def shown(surface, step):
     """The rectangles (y, x, height, width) that the page draws at a step counted from 0, in latent pixels."""
     rectangles = surface.page.evaluate(
-        "step => instantasEditor.grid.at(instantasEditor.app.stage.plan, step).rectangles", step
+        "step => instantasEditor.nodes.gridAt(instantasEditor.app.stage.plan, step).rectangles", step
     )
     return sorted(rectangles)
 
 
 def drawn(surface):
     """Where the boxes of the grid begin on the screen, from left to right."""
-    boxes = "(({stage, store}) => instantasEditor.grid.boxes(stage.plan, store.view.step, stage.viewport))"
+    boxes = "(({stage, store}) => instantasEditor.nodes.gridBoxes(stage.plan, store.view.step, stage.viewport))"
     return surface.page.evaluate(f"{boxes}(instantasEditor.app).map(box => Math.round(box.x))")
 
 

@@ -47,7 +47,7 @@ def editor(page: Any, webui: WebUI) -> Surface:
 def open_editor(page: Any) -> None:
     page.locator("#tabs > .tab-nav button").filter(has_text="InstantAS").click()
     page.wait_for_selector(".ias-paper", state="visible")
-    page.wait_for_function("instantasEditor.app.stage.plan !== null")
+    page.wait_for_function("globalThis.instantasEditor?.app.stage.plan")
 
 
 def regions_of(tab: Tab) -> Any:
@@ -178,4 +178,4 @@ def test_menus_are_opaque_in_the_hosts_themes(editor: Surface, webui: WebUI, the
 
 def test_another_extensions_konva_stays_its_own(editor: Surface) -> None:
     assert editor.page.evaluate("Konva.version") == "of another extension"
-    assert editor.page.evaluate("instantasKonva.version").startswith("10.")
+    assert editor.page.evaluate("instantasEditor.Konva.version").startswith("10.")

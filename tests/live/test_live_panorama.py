@@ -119,7 +119,7 @@ def test_the_viewer_shows_a_panorama_all_around_and_a_texture_side_by_side(page:
     assert not [url for url in asked if "pannellum" in url]
     page.click("#txt2img_instantas_view")
     page.wait_for_selector(f"{STAGE}[data-kind=sphere] canvas", state="visible", timeout=30_000)
-    assert [url for url in asked if url.startswith(f"{webui.url}/instantas/viewer/pannellum")]
+    assert [url for url in asked if url.startswith(f"{webui.url}/instantas/browser/") and url.endswith("/pannellum.js")]
     assert not [
         url for url in asked if not url.startswith((webui.url, "data:", "blob:", f"ws://127.0.0.1:{webui.port}"))
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modules import script_callbacks
 
+from lib_instantas.browser.routes import add_browser_files
 from lib_instantas.hosts.a1111.api import add_routes
 from lib_instantas.hosts.a1111.panorama import after_saving, before_saving
 from lib_instantas.hosts.a1111.parts import register_part
@@ -15,7 +16,6 @@ from lib_instantas.hosts.a1111.samplers import refusal
 from lib_instantas.hosts.a1111.sampling import before_evaluation
 from lib_instantas.hosts.a1111.settings_page import add_options
 from lib_instantas.hosts.a1111.tab import on_ui_tabs
-from lib_instantas.hosts.a1111.viewer import add_viewer
 from lib_instantas.hosts.a1111.xyz import add_axes
 
 
@@ -24,7 +24,7 @@ def register() -> None:
     script_callbacks.on_ui_settings(add_options)
     script_callbacks.on_before_ui(add_axes)
     script_callbacks.on_app_started(add_routes)
-    script_callbacks.on_app_started(add_viewer)
+    script_callbacks.on_app_started(lambda _, app: add_browser_files(app))
     script_callbacks.on_ui_tabs(on_ui_tabs)
     script_callbacks.on_before_image_saved(before_saving)
     script_callbacks.on_image_saved(after_saving)

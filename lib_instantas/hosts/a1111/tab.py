@@ -21,7 +21,7 @@ from lib_instantas.hosts.a1111.native import SD1
 LABEL, ID = "InstantAS", "instantas"
 
 VIEWER = "instantas_viewer_root"
-"""Element id of the place in which pictures are looked at (`javascript/instantas_viewer.js`)."""
+"""Element id of the place in which pictures are looked at (`lib_instantas/browser/viewer.mjs`)."""
 
 STEPS = 20
 """Steps for which a prompt's schedule is laid out to count its tokens; the longest of its prompts counts."""
