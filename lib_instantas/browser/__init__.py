@@ -1,8 +1,8 @@
-"""What runs in the browser: the region editor, the viewer and the button that upscales, loaded when they are first used.
+"""What runs in the browser: region editor, viewer and the button that upscales, loaded when they are first used.
 
-They are ES modules that import one another by relative addresses. The small script in `javascript/`, which the host puts
-into every page, asks for `ROUTE/version` and then loads them from `ROUTE/<version>/<file>`: a browser may keep what it has
-of one version, and never mixes it with another.
+They are ES modules that import one another by relative addresses. The small script in `javascript/`, which the host
+puts into every page, asks for `ROUTE/version` and then loads them from `ROUTE/<version>/<file>`: a browser may keep
+what it has of one version, and never mixes it with another.
 
 `vendored/` holds Konva 10.9.1 (MIT, https://konvajs.org) and Pannellum 2.5.7 (MIT, https://pannellum.org), both as in
 their npm packages, unchanged.
