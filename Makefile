@@ -19,14 +19,14 @@ FIND_PYTHON_310 = for version in "" $$(pyenv versions --bare 2>/dev/null | grep 
 # What says nothing about old versions: the tests of hosts, of what no host runs (small_world, benchmarks), and of what
 # the editor does in the browser alone, beside the gradio that .venv has too.
 NOT_ON_OLDEST := $(addprefix tests/,live small_world test_hosts_table.py test_tables.py test_cost.py \
-  $(addprefix editor/test_editor_,devices.py drawing.py grid.py list.py))
+  $(addprefix editor/test_editor_,devices.py drawing.py grid.py list.py loading.py store.py))
 
-.PHONY: demo test test-oldest mutants python3.10 lint check-browser clean
+.PHONY: demo test test-oldest mutants python3.10 lint check-browser check-node clean
 
 demo: .venv/.demo
 	$(BIN)/python -m lib_instantas demo
 
-test: .venv/.test check-browser lint
+test: .venv/.test check-browser check-node lint
 	$(BIN)/python -m pytest
 
 # The unit tests on what the WebUI 1.10.1 installs by itself: Python 3.10, torch 2.1.2 and its other requirements.
@@ -50,6 +50,12 @@ check-browser:
 	  echo "The page's tests need Chromium; installing it."; \
 	  as_root=$$([ $$(id -u) = 0 ] || echo sudo); \
 	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq chromium >/dev/null; }
+
+check-node:
+	@command -v node >/dev/null || { \
+	  echo "The tests of the editor's model need Node; installing it."; \
+	  as_root=$$([ $$(id -u) = 0 ] || echo sudo); \
+	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq nodejs >/dev/null; }
 
 .venv/.torch:
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""What runs in the browser: the region editor, the viewer, the button that upscales, loaded when they are first used.
+"""What runs in the browser: region editor, viewer and the button that upscales, loaded when they are first used.
 
 They are ES modules that import one another by relative addresses. The small script in `javascript/`, which the host
 puts into every page, asks for `ROUTE/version` and then loads them from `ROUTE/<version>/<file>`: a browser may keep

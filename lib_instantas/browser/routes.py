@@ -1,4 +1,4 @@
-"""The browser's files, served by the page's own server: they come without a network, and behind a proxy's folder.
+"""The browser's files, served by the page's own server: without a network, and behind any folder of a proxy's.
 
 They are as open as the page's own scripts, and of the same kind.
 """

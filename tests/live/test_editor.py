@@ -62,6 +62,21 @@ def wait_for_count(tab: Tab, count: int) -> None:
     )
 
 
+def test_its_code_is_loaded_when_the_tab_is_first_opened(browser: Any, webui: WebUI) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(webui.url)
+    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    wait_for_count(Tab(page), 0)
+    assert not [url for url in asked if "/instantas/browser/" in url or "konva" in url]
+    page.locator("#tabs > .tab-nav button").filter(has_text="InstantAS").click()
+    page.wait_for_selector(".ias-paper", state="visible")
+    assert [url for url in asked if url.endswith("/konva.min.js")]
+    assert page.evaluate("Object.keys(window).filter(name => /instantas|konva/i.test(name))") == []
+    page.close()
+
+
 def test_what_is_drawn_is_sent_and_made(editor: Surface, txt2img: Tab) -> None:
     editor.set_canvas(512, 256)
     editor.draw_box((0.1, 0.1), (0.45, 0.9))
