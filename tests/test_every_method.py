@@ -62,7 +62,7 @@ def covered(plan: TilePlan) -> torch.Tensor:
 
 def positions(segment: Any, plan: TilePlan, axis: int) -> list[int]:
     """The pixels of the picture that a segment counts for on one axis: what it keeps, or all that a mean takes."""
-    span = segment.keep if plan.weights is None else segment.window
+    span = segment.keep if plan.is_exact else segment.window
     length, shift = plan.canvas[axis], plan.shift[axis]
     places = range(span.start, span.stop)
     if not plan.closed[axis]:
@@ -86,6 +86,10 @@ def test_weights_are_positive(name: str, data: st.DataObject) -> None:
                 weights = plan.weights(size)
                 assert weights.shape == size
                 assert (weights > 0).all()
+        if plan.portions is not None:
+            for tile in plan.tiles:
+                assert plan.portions(tile).shape == tile.size
+                assert (plan.portions(tile) >= 0).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,7 +98,7 @@ def test_weights_are_positive(name: str, data: st.DataObject) -> None:
 def test_every_pixel_has_a_tile_or_had_one_before(name: str, data: st.DataObject) -> None:
     for evaluation, plan in enumerate(plans(data.draw(requests(name)))):
         count = covered(plan)
-        if plan.weights is None:
+        if plan.is_exact:
             assert count.max() == 1, "no pixel is kept twice"
         assert plan.uncovered == pytest.approx(float((count == 0).float().mean()), abs=1e-6)
         assert evaluation or count.min() >= 1, "the first plan covers the whole canvas"
