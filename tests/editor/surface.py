@@ -133,6 +133,7 @@ class Surface:
 
     def regions(self) -> list[dict[str, Any]]:
         """What the page holds, as the API takes it."""
+        self.wait("true")
         setup = self.page.evaluate("instantasEditor.model.toSetup(instantasEditor.app.store.drawing)")
         regions: list[dict[str, Any]] = setup["regions"]
         return regions
