@@ -45,7 +45,9 @@ NEIGHBOURS = {
     "Ultimate SD Upscale": "ultimate-upscale-for-automatic1111",
     "Tiled Diffusion": TILED_DIFFUSION,
 }
-OURS, ENLARGED = "InstantAS", "Lanczos"
+OURS, INVERTED, ENLARGED = "InstantAS", "InstantAS, noise inversion", "Lanczos"
+INVERSION = 10
+"""Evaluations that look for the noise."""
 
 
 @dataclass
@@ -64,10 +66,11 @@ def main() -> None:
     parser.add_argument("--webui", type=Path, default=Path("~/stable-diffusion-webui").expanduser())
     parser.add_argument("--neighbours", type=Path, default=Path("~/neighbours").expanduser())
     parser.add_argument("--pictures", type=int, default=4)
+    parser.add_argument("--side", type=int, nargs="+", default=[1024, 2048], help="of the results (1024 2048)")
     parser.add_argument("--quick", action="store_true", help="one picture, to 1024x1024 only")
     parser.add_argument("--sheet", type=Path, help="where to put a part of the first picture by each tool")
     options = parser.parse_args()
-    sides = (1024,) if options.quick else (1024, 2048)
+    sides = (1024,) if options.quick else tuple(options.side)
     measured = upscaled(options.webui, options.neighbours, sides, 1 if options.quick else options.pictures)
     if options.sheet:
         sheet({tool: rows.pictures[0] for tool, rows in measured[sides[0]].items()}, options.sheet)
@@ -89,7 +92,7 @@ def upscaled(webui: Path, neighbours: Path, sides: Sequence[int], count: int) ->
                 width=NATIVE, height=NATIVE,
             ).images[0].convert("RGB")  # fmt: skip
             for side in sides:
-                for tool in (OURS, "SD upscale", *found, ENLARGED):
+                for tool in (OURS, INVERTED, "SD upscale", *found, ENLARGED):
                     _measure(host.client, tool, given, side, prompt, measured[side].setdefault(tool, Figures()))
                     progress(f"{number + 1} of {count}, {side}: {tool}")
     return measured
@@ -119,8 +122,10 @@ def request(client: Any, tool: str, scale: int, prompt: str) -> dict[str, Any]:
         "denoising_strength": STRENGTH, "width": NATIVE, "height": NATIVE,
     }  # fmt: skip
     lanczos = [one["name"] for one in client.get("/sdapi/v1/upscalers")].index(ENLARGED)
-    if tool == OURS:
-        return fields | {"settings": {"enabled": True, "preset": "Upscale", "upscale_by": scale}}
+    if tool in (OURS, INVERTED):
+        inversion = INVERSION if tool == INVERTED else 0
+        settings = {"enabled": True, "preset": "Upscale", "upscale_by": scale, "noise_inversion": inversion}
+        return fields | {"settings": settings}
     if tool == "SD upscale":
         return fields | {"script_name": tool, "script_args": ["", OVERLAPS[tool], lanczos, scale]}
     if tool == "Ultimate SD Upscale":
@@ -139,7 +144,7 @@ def psnr(one: Image.Image, other: Image.Image) -> float:
 
 def borders(tool: str, side: int) -> tuple[list[int], list[int]]:
     """Where the tiles of a tool met in its last step: rows and columns, in image pixels."""
-    if tool == OURS:
+    if tool in (OURS, INVERTED):
         steps = int(STEPS * STRENGTH) + 1  # as the host reckons
         canvas = side // LATENT_SCALE, side // LATENT_SCALE
         settings = parse_settings({"enabled": True})

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.upscale import borders, psnr, seam
 
-TOOLS = ("InstantAS", "SD upscale", "Ultimate SD Upscale", "Tiled Diffusion")
+TOOLS = ("InstantAS", "InstantAS, noise inversion", "SD upscale", "Ultimate SD Upscale", "Tiled Diffusion")
 
 
 def noise(side: int = 1024) -> np.ndarray:
