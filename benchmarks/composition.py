@@ -37,7 +37,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.horizons import has_one_horizon
-from benchmarks.measures import bootstrap, frechet, interval, object_count, prompt_score, seam
+from benchmarks.measures import bootstrap, detail, frechet, grain, interval, object_count, prompt_score, seam
 from benchmarks.quality import scenes
 from benchmarks.report import arguments, progress
 from lib_instantas.composition import own_size
@@ -154,30 +154,6 @@ def _through_the_autoencoder(image: Image.Image, model: Path) -> Image.Image:
     decoded = vae.decode(vae.encode(_values(image)[None] * 2 - 1).latent_dist.mean).sample[0]
     pixels = (decoded.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 0)
     return Image.fromarray(pixels.numpy())
-
-
-def grain(pictures: Tensor, block: int = 16) -> Tensor:
-    """How far pixels lie from the mean of the 3x3 around them, [B] in 0..255, in the smooth half of a picture's blocks.
-
-    Blocks are smooth where the means of their quarters lie close together: what is seen there is grain, not drawing.
-    """
-    each, smooth = _blocks(pictures, block)
-    return 255 * (each * smooth).sum(1) / smooth.sum(1)
-
-
-def detail(pictures: Tensor, block: int = 16) -> Tensor:
-    """The same in the other half of a picture's blocks, [B] in 0..255: edges and textures of what is drawn."""
-    each, smooth = _blocks(pictures, block)
-    return 255 * (each * ~smooth).sum(1) / (~smooth).sum(1).clamp(min=1)
-
-
-def _blocks(pictures: Tensor, block: int) -> tuple[Tensor, Tensor]:
-    """How far a block's pixels lie from the mean around them, and whether it is smooth, [B, blocks]."""
-    fine = (pictures - F.avg_pool2d(pictures, 3, 1, 1, count_include_pad=False)).abs().mean(1, keepdim=True)
-    coarse = F.avg_pool2d(pictures, block // 2)
-    highest, lowest = F.max_pool2d(coarse, 2), -F.max_pool2d(-coarse, 2)
-    drawing = (highest - lowest).mean(1).flatten(1)
-    return F.avg_pool2d(fine, block).flatten(1), drawing <= drawing.median(1, keepdim=True).values
 
 
 def whole(judge: Judge, pictures: Tensor, chosen: Sequence[Scene]) -> dict[str, float]:

@@ -128,3 +128,27 @@ def bootstrap(statistic: Callable[[Tensor], float], count: int, draws: int = 100
     generator = torch.Generator().manual_seed(0)
     values = [statistic(torch.randint(count, (count,), generator=generator)) for _ in range(draws)]
     return 1.96 * float(torch.tensor(values, dtype=torch.float64).std())
+
+
+def grain(pictures: Tensor, block: int = 16) -> Tensor:
+    """How far pixels lie from the mean of the 3x3 around them, [B] in 0..255, in the smooth half of a picture's blocks.
+
+    Blocks are smooth where the means of their quarters lie close together: what is seen there is grain, not drawing.
+    """
+    each, smooth = _blocks(pictures, block)
+    return 255 * (each * smooth).sum(1) / smooth.sum(1)
+
+
+def detail(pictures: Tensor, block: int = 16) -> Tensor:
+    """The same in the other half of a picture's blocks, [B] in 0..255: edges and textures of what is drawn."""
+    each, smooth = _blocks(pictures, block)
+    return 255 * (each * ~smooth).sum(1) / (~smooth).sum(1).clamp(min=1)
+
+
+def _blocks(pictures: Tensor, block: int) -> tuple[Tensor, Tensor]:
+    """How far a block's pixels lie from the mean around them, and whether it is smooth, [B, blocks]."""
+    fine = (pictures - F.avg_pool2d(pictures, 3, 1, 1, count_include_pad=False)).abs().mean(1, keepdim=True)
+    coarse = F.avg_pool2d(pictures, block // 2)
+    highest, lowest = F.max_pool2d(coarse, 2), -F.max_pool2d(-coarse, 2)
+    drawing = (highest - lowest).mean(1).flatten(1)
+    return F.avg_pool2d(fine, block).flatten(1), drawing <= drawing.median(1, keepdim=True).values

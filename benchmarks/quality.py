@@ -7,8 +7,7 @@ the prompt's (`crops`), Frechet distance of crops to drawn native pictures of th
 (`fid_w`; the model's own pictures are measured in the same way), all on prompts that name no thing, whose edges would
 drown the seams; and, on half as many prompts with a thing, how many are painted (`things`). `_ci` is half of a 95 %
 interval over pictures. `--sheets DIR` also writes a contact sheet for each canvas; `--full` adds Euler a and 50 steps
-for the variants that decide the defaults, `--few` 4, 6 and 8 steps, `--held` Heun's method, which asks twice in a step,
-with a grid that moves each time and with one that is held within a step.
+for the variants that decide the defaults, `--few` 4, 6 and 8 steps, `--held` Heun's method with a grid moved or held.
 """
 
 import json

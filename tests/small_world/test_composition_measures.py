@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks.composition import PLAIN, VARIANTS, Figures, Row, detail, folder_of, grain, named_scenes, rows, whole
+from benchmarks.composition import PLAIN, VARIANTS, Figures, Row, folder_of, named_scenes, rows, whole
 from benchmarks.horizons import has_one_horizon, horizons
+from benchmarks.measures import detail, grain
 from small_world.judge import load_judge
 from small_world.renderer import render
 from small_world.scene import PLACES, TIMES, Scene
