@@ -152,3 +152,17 @@ def _blocks(pictures: Tensor, block: int) -> tuple[Tensor, Tensor]:
     highest, lowest = F.max_pool2d(coarse, 2), -F.max_pool2d(-coarse, 2)
     drawing = (highest - lowest).mean(1).flatten(1)
     return F.avg_pool2d(fine, block).flatten(1), drawing <= drawing.median(1, keepdim=True).values
+
+
+def squared_mmd(a: Tensor, b: Tensor) -> float:
+    """Unbiased MMD of features [n, F] and [m, F], squared, cubic kernel (Binkowski et al. 2018, eq. 4)."""
+    a, b = a.double(), b.double()
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    def within(x: Tensor) -> Tensor:
+        values = kernel(x, x)
+        return (values.sum() - values.trace()) / (len(x) * (len(x) - 1))
+
+    return float(within(a) + within(b) - 2 * kernel(a, b).mean())

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.measures import squared_mmd
 from benchmarks.report import arguments, progress, result
 from small_world import NATIVE
 from small_world.renderer import render
@@ -91,20 +92,6 @@ def kid(a: Tensor, b: Tensor) -> tuple[float, float]:
     ])  # fmt: skip
     # Subsets overlap: an interval over them is that of one set of `size` pictures, narrower with more of these.
     return float(values.mean()), float(1.96 * values.std() * (size / min(len(a), len(b))) ** 0.5)
-
-
-def squared_mmd(a: Tensor, b: Tensor) -> float:
-    """The unbiased estimate for two sets of features [n, F] and [m, F]."""
-    a, b = a.double(), b.double()
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / x.shape[1] + 1) ** 3
-
-    def within(x: Tensor) -> Tensor:
-        values = kernel(x, x)
-        return (values.sum() - values.trace()) / (len(x) * (len(x) - 1))
-
-    return float(within(a) + within(b) - 2 * kernel(a, b).mean())
 
 
 def likeness(maps: tuple[Tensor, ...]) -> tuple[float, float]:

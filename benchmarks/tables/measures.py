@@ -10,7 +10,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from benchmarks.measures import bootstrap, frechet
+from benchmarks.measures import bootstrap, frechet, squared_mmd
 from benchmarks.quality import assess
 from lib_instantas.tiling import Size
 from small_world import NATIVE
@@ -118,16 +118,7 @@ def native_crops(pictures: Tensor) -> Tensor:
 def kernel_distance(a: Tensor, b: Tensor) -> float:
     """Unbiased squared MMD of features over b's root mean variance, cubic kernel (Binkowski et al. 2018, eq. 4)."""
     scale = b.double().var(0).mean().sqrt()
-    a, b = a.double() / scale, b.double() / scale
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / x.shape[1] + 1) ** 3
-
-    def within(x: Tensor) -> Tensor:
-        values = kernel(x, x)
-        return (values.sum() - values.trace()) / (len(x) * (len(x) - 1))
-
-    return float(within(a) + within(b) - 2 * kernel(a, b).mean())
+    return squared_mmd(a.double() / scale, b.double() / scale)
 
 
 def spread(features: Tensor) -> float:
