@@ -33,13 +33,18 @@ Sampler = Callable[..., Tensor]
 
 def why_not_inverted(p: Any, settings: Settings) -> str:
     """Why no noise is inverted although it was asked for, in words for the metadata; empty where it is."""
-    if settings.noise_inversion == 0 or settings.method == "ScaleCrafter":
+    if not _is_wanted(settings):
         return ""
     if not hasattr(p, "init_images"):
         return "noise_inversion has no effect in txt2img, where no picture is given"
     if not hasattr(sd_samplers_common, "setup_img2img_steps"):
         return "noise_inversion has no effect on this host, whose samplers cannot be asked for their noise levels"
     return ""
+
+
+def _is_wanted(settings: Settings) -> bool:
+    """ScaleCrafter has no effect of it: its kernels change from evaluation to evaluation, in the other order."""
+    return settings.noise_inversion > 0 and settings.method != "ScaleCrafter"
 
 
 def is_inversion(p: Any) -> bool:
@@ -51,8 +56,7 @@ def is_inversion(p: Any) -> bool:
 def inverting(p: Any, settings: Settings) -> Iterator[None]:
     """Inside, the sampler of `p` begins img2img from inverted noise; it belongs to this one generation."""
     sampler = getattr(p, "sampler", None)
-    idle = not settings.noise_inversion or settings.method == "ScaleCrafter" or why_not_inverted(p, settings)
-    if idle or sampler is None:
+    if not _is_wanted(settings) or why_not_inverted(p, settings) or sampler is None:
         yield
         return
     own = vars(sampler).get(SAMPLE)
@@ -126,8 +130,8 @@ def inverted(
 def euler(model: Any, x: Tensor, sigmas: Tensor, extra_args: Mapping[str, Any], callback: Any, **_: Any) -> Tensor:
     """Follow the sampling equation along any noise levels, which may rise: k-diffusion's signature, no randomness."""
     rows = x.new_ones([x.shape[0]])
-    for step, (now, then) in enumerate(pairwise(sigmas)):
-        denoised = model(x, now.to(x.device) * rows, **extra_args)
+    for step, (now, then) in enumerate(pairwise(sigmas.to(x.device))):
+        denoised = model(x, now * rows, **extra_args)
         callback({"x": x, "i": step, "sigma": now, "sigma_hat": now, "denoised": denoised})
         x = x + (x - denoised) * ((then - now) / now).to(x)
     return x
@@ -144,11 +148,11 @@ def _least(sampler: Any) -> float:
     return float(sampler.model_wrap.sigmas[0])
 
 
-def _added(sampler: Any, x: Tensor, level: Tensor) -> tuple[Tensor, float]:
+def _added(sampler: Any, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
     """What the host makes of latents at a noise level without noise, and of one unit of noise."""
     one, zero = torch.ones_like(x[:1]), torch.zeros_like(x)
     level = level.to(x.device)
-    return _noised(sampler, x, zero, level), float(_noised(sampler, zero[:1], one, level).mean())
+    return _noised(sampler, x, zero, level), _noised(sampler, zero[:1], one, level).mean()
 
 
 def _noised(sampler: Any, x: Tensor, noise: Tensor, level: Tensor) -> Tensor:
