@@ -4,7 +4,7 @@
 
 Every way makes a picture of its own, with guidance, in bfloat16, with all that a run brings: tiles that move, and those
 with context in the last evaluations. The ways take turns step by step, so that whatever else the machine does falls on
-all of them alike. A way that computes the same in every step can be timed in one step of `--every`, which then counts
+all of them alike. Of the steps in a stretch of `--every` that ask about tiles of equal sizes, one is timed and counts
 for the others too. For each size and way:
 
 - `seconds`: of the picture, the clock on the wall; `computing`: of the processors, all threads together (CPU only);
@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -79,16 +80,13 @@ class WholePicture:
         self.latents = torch.randn(1, 4, *canvas, generator=torch.Generator().manual_seed(1)).to(like)
         self.conditioning = conditioning_of(unet, rows=2)
 
-    def is_steady(self, steps: int) -> bool:
-        """Whether every step computes the same tiles."""
-        plan = self.denoiser.method.plan
-        return all(plan(step) == plan(0) for step in range(1, steps))
+    def sizes(self, number: int) -> tuple[Size, ...]:
+        """Those of the tiles that a step asks about, wherever they lie."""
+        return tuple(sorted(tile.size for tile in self.denoiser.method.plan(number).tiles))
 
-    def step(self) -> None:
-        """The next step of the sampler."""
-        number = self.denoiser.evaluation
+    def step(self, number: int) -> None:
+        """One step of the sampler, counted from 0."""
         guided = self.evaluate(number)
-        self.denoiser.next_evaluation()
         now = self.scheduler.timesteps[number]
         self.latents = self.scheduler.step(guided, now, self.latents).prev_sample.to(self.latents)
 
@@ -118,27 +116,25 @@ def _asked(unet: Any) -> Callable[..., Tensor]:
 def make_in_turns(pictures: Mapping[str, WholePicture], steps: int, every: int = 1) -> dict[str, list[Lap]]:
     """The laps of each picture, made in turns: one for each stretch of `every` steps, and one for decoding."""
     laps: dict[str, list[Lap]] = {name: [] for name in pictures}
-    steady = {name for name, picture in pictures.items() if every > 1 and picture.is_steady(steps)}
     for start in range(0, steps, every):
-        count = min(every, steps - start)
-        made: dict[str, list[Lap]] = {name: [] for name in pictures}
-        for number in range(count):
+        stretch = range(start, min(start + every, steps))
+        made: dict[str, dict[tuple[Size, ...], Lap]] = {name: {} for name in pictures}
+        for number in stretch:
             for name, picture in pictures.items():
-                if number == 0 or name not in steady:
-                    made[name].append(lap(picture.step, picture.latents.device))
-        for name, values in made.items():
-            laps[name].append(_of_all(values, count))
-        progress(f"{start + count} of {steps} steps: {_walls(laps)}")
+                if picture.sizes(number) not in made[name]:
+                    timed = lap(partial(picture.step, number), picture.latents.device)
+                    made[name][picture.sizes(number)] = timed
+        for name, picture in pictures.items():
+            laps[name].append(_total([made[name][picture.sizes(number)] for number in stretch]))
+        progress(f"{stretch.stop} of {steps} steps: {_walls(laps)}")
     for name, picture in pictures.items():
         laps[name].append(lap(picture.decode, picture.latents.device))
     progress(f"decoded: {_walls(laps)}")
     return laps
 
 
-def _of_all(laps: Sequence[Lap], count: int) -> Lap:
-    """What `count` laps take, of which these were timed."""
-    share = count / len(laps)
-    return Lap(share * sum(one.wall for one in laps), share * sum(one.computing for one in laps))
+def _total(laps: Sequence[Lap]) -> Lap:
+    return Lap(sum(one.wall for one in laps), sum(one.computing for one in laps))
 
 
 def _walls(laps: Mapping[str, Sequence[Lap]]) -> str:
@@ -192,7 +188,7 @@ def main() -> None:
     parser.add_argument("--size", nargs="+", default=["2048x512"], metavar="WIDTHxHEIGHT")
     parser.add_argument("--only", nargs="+", default=list(WAYS), choices=list(WAYS), metavar="NAME", help="ways")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--every", type=int, default=1, help="time ways that compute the same in every step so often")
+    parser.add_argument("--every", type=int, default=1, help="time equal steps once in so many")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     unet = sd15_unet(device=options.device, dtype=torch.bfloat16)
@@ -203,7 +199,7 @@ def main() -> None:
         chosen = dict.fromkeys([OURS, *options.only])
         pictures = {name: WholePicture(unet, vae, WAYS[name], canvas, options.steps) for name in chosen}
         with torch.inference_mode():
-            WholePicture(unet, vae, {}, (64, 64), 1).step()  # what is made once for all, whoever comes first
+            WholePicture(unet, vae, {}, (64, 64), 1).step(0)  # what is made once for all, whoever comes first
         figures[size] = figures_of(make_in_turns(pictures, options.steps, options.every))
     result(figures, options.json)
 

@@ -22,17 +22,18 @@ def test_ways_take_turns_and_make_pictures_of_the_size() -> None:
         assert {picture.decode().shape for picture in pictures.values()} == {(1, 3, 8 * side, 24 * side)}
 
 
-def test_steady_ways_are_timed_now_and_then_and_counted_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_steps_of_a_stretch_are_timed_once_and_counted_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     model, decoder = diffusers_unet(), vae()
     side = int(model.config.sample_size)
-    pictures = {name: WholePicture(model, decoder, WAYS[name], (side, 3 * side), 5) for name in ("direct", OURS)}
-    assert pictures["direct"].is_steady(5)
-    assert not pictures[OURS].is_steady(5)
+    pictures = {name: WholePicture(model, decoder, WAYS[name], (side, 3 * side), 10) for name in ("direct", OURS)}
+    timed: dict[str, list[int]] = {name: [] for name in pictures}
+    for name, picture in pictures.items():
+        monkeypatch.setattr(picture, "step", timed[name].append)
     monkeypatch.setattr(whole_pictures, "lap", lambda run, device: (run(), Lap(1, 2))[1])
-    laps = whole_pictures.make_in_turns(pictures, 5, every=2)
-    assert laps["direct"] == laps[OURS] == [Lap(2, 4), Lap(2, 4), Lap(1, 2), Lap(1, 2)]
-    assert pictures["direct"].denoiser.evaluation == 3
-    assert pictures[OURS].denoiser.evaluation == 5
+    laps = whole_pictures.make_in_turns(pictures, 10, every=5)
+    assert timed["direct"] == [0, 5]
+    assert timed[OURS] == [0, 5, 8], "with context from the eighth on"
+    assert laps["direct"] == laps[OURS] == [Lap(5, 10), Lap(5, 10), Lap(1, 2)]
 
 
 def test_the_tiles_of_each_step_are_those_of_a_run_of_that_length() -> None:
@@ -43,8 +44,8 @@ def test_the_tiles_of_each_step_are_those_of_a_run_of_that_length() -> None:
     seen: list[int] = []
     model.conv_in.register_forward_pre_hook(lambda _, given: seen.append(given[0].numel()))
     with torch.inference_mode():
-        for _ in range(20):
-            picture.step()
+        for number in range(20):
+            picture.step(number)
     plans = [picture.denoiser.method.plan(step) for step in range(20)]
     assert sum(seen) == sum(2 * 4 * plan.computed for plan in plans)
     assert plans[-1].computed >= plans[1].computed
