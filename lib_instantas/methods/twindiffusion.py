@@ -68,17 +68,18 @@ class TwinGrid:
 
     def plan(self, evaluation: int) -> TilePlan:
         """The tiles of one evaluation, counted from 0."""
-        return self._plans[evaluation % 2][evaluation >= int(FUSED * self.evaluations)]
+        is_crossed, only_averages = evaluation % 2, evaluation >= int(FUSED * self.evaluations)
+        return self.plans[2 * is_crossed + only_averages]
 
     @cached_property
-    def _plans(self) -> tuple[tuple[TilePlan, TilePlan], ...]:
-        """By whether it is crossed, and whether it only averages."""
+    def plans(self) -> tuple[TilePlan, ...]:
+        """Fused and averaged, then both of the crossed grid."""
         axes = [
             overlapping_segments(length, self.side, self.stride, closed)
             for length, closed in zip(self.canvas, self.closed, strict=True)
         ]
         twins = [crossed(segments, closed) for segments, closed in zip(axes, self.closed, strict=True)]
-        return tuple((self._fused(rows, columns), self._averaged(rows, columns)) for rows, columns in (axes, twins))
+        return tuple(plan(rows, columns) for rows, columns in (axes, twins) for plan in (self._fused, self._averaged))
 
     def _fused(self, rows: tuple[Segment, ...], columns: tuple[Segment, ...]) -> TilePlan:
         of_rows, of_columns = (
