@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pipelines import sd_pipeline
 
 from lib_instantas.hosts.keeping import coverage
 from lib_instantas.hosts.standalone import Generator, Job
@@ -15,11 +14,6 @@ from lib_instantas.settings import parse_settings
 
 STEPS, SEED = 6, 3
 SETTINGS = parse_settings({"enabled": True, "method": "FSTD", "fit": "native"})
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return sd_pipeline(tmp_path_factory.mktemp("tokenizer"))
 
 
 @pytest.mark.parametrize("sampler", ["DDIM", "Euler", "Euler a", "DPM++ 2M"])
