@@ -57,6 +57,11 @@ class Request:
         """Side of a tile, latent pixels: the setting, or the side that the model knows."""
         return self.settings.native_side(self.native)
 
+    @property
+    def fits_one_tile(self) -> bool:
+        """Whether a tile is as large as the canvas, whose borders need not meet: then it is left to the model."""
+        return max(self.canvas) <= self.side and not any(self.settings.wraps_per_axis)
+
 
 Factory = Callable[[Request], Method]
 
