@@ -73,7 +73,7 @@ class RegionOptions(Options):
 
 
 def _untiled(settings: Settings) -> str | None:
-    return "vae off" if settings.vae == "off" and settings.wrap == "off" else None
+    return None if settings.may_tile_vae else "vae off"
 
 
 class VAEOptions(Options):
