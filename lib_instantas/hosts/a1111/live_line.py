@@ -138,7 +138,7 @@ def forecast(
         lines.append(f"The size is the panel's {_shown(passes[-1].size)}, not the page's")
     if not passes:
         lines = [_upscaled(settings, native)]
-    if settings.noise_inversion and settings.method != "ScaleCrafter":
+    if settings.inverts_noise:
         lines.append(f"where a picture is given, {settings.noise_inversion} more evaluations before them for its noise")
     text = "; ".join([*lines, *without_effect(settings), *warnings])
     return text if settings.enabled else f"Off. Switched on: {text}"

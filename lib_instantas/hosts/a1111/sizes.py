@@ -55,12 +55,13 @@ def own_size_text(p: Any, settings: Settings, finished: Size | None = None) -> d
     `finished` is the size (height, width) of a picture that the host does not know to be its last stage.
     """
     height, width = finished or (settings.height or p.height, settings.width or p.width)
-    if (width, height) == (p.width, p.height) or _pastes_into_original(p):
+    if (width, height) == (p.width, p.height) or pastes_into_original(p):
         return {}
     return {SIZE_KEY: f"{width}x{height}"}
 
 
-def _pastes_into_original(p: Any) -> bool:
+def pastes_into_original(p: Any) -> bool:
+    """Whether only the masked part of a given picture is inpainted, and what is made goes back into it."""
     return bool(getattr(p, "inpaint_full_res", False) and getattr(p, "image_mask", None))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from modules import images, shared
 from PIL import Image
 
+from lib_instantas.hosts.a1111.sizes import pastes_into_original
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.tiling import LATENT_SCALE, Size, round_up
 
@@ -93,7 +94,7 @@ def why_not_upscaled(p: Any, settings: Settings) -> str:
         return ""
     if not getattr(p, "init_images", None):
         return "upscale_by has no effect in txt2img, where no picture is given: take the hires pass"
-    if getattr(p, "inpaint_full_res", False) and getattr(p, "image_mask", None) is not None:
+    if pastes_into_original(p):
         return (
             "upscale_by has no effect where only the masked part is inpainted: what is made goes back into the picture"
         )
