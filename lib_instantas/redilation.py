@@ -67,14 +67,9 @@ class Redilation:
         """Whether an evaluation, counted from 0, dilates levels that estimate the noise."""
         return not self.denoises and any(level.damped for level in self.dilation.at(evaluation))
 
-    @contextmanager
-    def denoising(self) -> Iterator[None]:
+    def denoising(self) -> AbstractContextManager[None]:
         """While open, damped levels are as they were trained."""
-        before, self.denoises = self.denoises, True
-        try:
-            yield
-        finally:
-            self.denoises = before
+        return replaced(self, "denoises", True)
 
 
 class Dispersion:

@@ -16,6 +16,7 @@ from modules import images, shared
 from PIL import Image
 
 from lib_instantas.hosts.a1111.sizes import pastes_into_original
+from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.tiling import LATENT_SCALE, Size, round_up
 
@@ -46,12 +47,9 @@ class Upscaling:
     @contextmanager
     def in_place(self, p: Any) -> Iterator[None]:
         """Have the host prepare the enlarged pictures in place of the given ones."""
-        given = p.init_images
-        p.init_images = [self._enlarged(picture, p.resize_mode) for picture in given]
-        try:
+        enlarged = [self._enlarged(picture, p.resize_mode) for picture in p.init_images]
+        with replaced(p, "init_images", enlarged):
             yield
-        finally:
-            p.init_images = given
 
     def _enlarged(self, picture: Image.Image, mode: int) -> Image.Image:
         picture = images.flatten(picture, shared.opts.img2img_background_color)
