@@ -83,12 +83,15 @@ def final_size(p: Any) -> Size:
     """(height, width) in image pixels of the picture that the host will make."""
     if not getattr(p, "enable_hr", False):
         return p.height, p.width
-    if p.hr_resize_x or p.hr_resize_y:
-        return (
-            p.hr_resize_y or p.hr_resize_x * p.height // p.width,
-            p.hr_resize_x or p.hr_resize_y * p.width // p.height,
-        )
-    return int(p.height * p.hr_scale), int(p.width * p.hr_scale)
+    return hires_size((p.height, p.width), p.hr_scale, (p.hr_resize_y, p.hr_resize_x))
+
+
+def hires_size(size: Size, scale: float, target: Size) -> Size:
+    """(height, width) of a hires pass over a picture of this size: its target, a side of 0 following, or a multiple."""
+    if not any(target):
+        return int(size[0] * scale), int(size[1] * scale)
+    height, width = target
+    return height or width * size[0] // size[1], width or height * size[1] // size[0]
 
 
 def cropped(
