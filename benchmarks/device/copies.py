@@ -93,7 +93,7 @@ class Sampling:
 
     Of `prompts` the first is the main one, the others belong to regions side by side. `tokens` are the lengths of the
     positive and the negative prompts, `latents` is the precision of what is sampled, else that of the `weights`;
-    `steps` is how many evaluations the method takes the run to have.
+    `steps` is how many evaluations the method takes the run to have, `later` how many are made after the first.
     """
 
     settings: dict[str, Any]
@@ -106,12 +106,13 @@ class Sampling:
     tokens: tuple[int, int] = (TOKENS, TOKENS)
     token_width: int = TOKEN_WIDTH
     steps: int = 20
+    later: int = EVALUATIONS
 
     def count(self, unet: Any, call: Call = call_diffusers) -> tuple[Record, Record]:
-        """What happened in the first evaluation, and in the EVALUATIONS after it."""
+        """What happened in the first evaluation, and in those after it."""
         with SimulatedCuda() as card:
             run = _Run(self, card, card.put(unet, self.weights), call)
-            return run.record(1), run.record(EVALUATIONS)
+            return run.record(1), run.record(self.later)
 
 
 class _Run:
