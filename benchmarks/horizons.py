@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.images import drawn
 from small_world.light import LIGHTS
-from small_world.renderer import render
 from small_world.scene import PLACES, TIMES, Scene
 from small_world.view import view_of
 
@@ -62,7 +62,7 @@ def _known_rows(place: str, time: str, size: tuple[int, int]) -> tuple[Tensor, T
     rows, labels = [], []
     for number in range(EXAMPLES):
         scene = Scene(place, time, seed=OWN_SEED + number)
-        picture = torch.from_numpy(np.array(render(scene, size).pixels)).permute(2, 0, 1).float() / 255
+        picture = drawn([scene], size)[0]
         horizon, relief = horizon_of(scene, size)
         row = torch.arange(size[0])
         sure = (row >= horizon + 8) | (row < horizon - BETWEEN * relief)

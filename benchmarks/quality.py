@@ -20,11 +20,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.images import drawn, features_of, native_crops, together
 from benchmarks.measures import CELL, bootstrap, colour_drift, frechet, interval, object_count, prompt_score, seam
 from benchmarks.painting import Recipe, paint
 from benchmarks.report import arguments, progress
@@ -32,14 +32,12 @@ from lib_instantas.methods import Request, make_method
 from lib_instantas.presets import PRESETS
 from lib_instantas.settings import Settings
 from lib_instantas.tiling import TilePlan
-from small_world import CHECKPOINT
+from small_world import CHECKPOINT, NATIVE
 from small_world.checkpoint import Model, load
 from small_world.judge import Judge, load_judge
 from small_world.progress import keep_memory
-from small_world.renderer import render
 from small_world.scene import PLACES, THINGS, TIMES, TIMES_OF_THING, Scene, describe
 
-NATIVE = 256
 CANVASES = {"1024x256": (256, 1024), "512x512": (512, 512)}
 
 
@@ -127,21 +125,10 @@ def trials(quick: bool, full: bool, few: bool = False, held: bool = False) -> li
     return rows
 
 
-def _crops(pictures: Tensor, stride: int = NATIVE // 2) -> Tensor:
-    """Return the 256x256 crops at every half of their side, [B * crops, 3, 256, 256], picture by picture."""
-    tiles = pictures.unfold(2, NATIVE, stride).unfold(3, NATIVE, stride)
-    return tiles.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
-
-
-def _drawn(scenes: Sequence[Scene], size: tuple[int, int], times: int = 1) -> Tensor:
-    """Return the same scenes as the renderer draws them, with other seeds, each so many times."""
+def _others(scenes: Sequence[Scene], times: int = 1) -> list[Scene]:
+    """Return the same scenes with other seeds, each so many times."""
     seeds = [10**6 * (1 + turn) for turn in range(times)]
-    pictures = [render(replace(scene, seed=scene.seed + seed), size).pixels for scene in scenes for seed in seeds]
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-
-
-def _features(judge: Judge, pictures: Tensor) -> Tensor:
-    return torch.cat([judge.verdict(part).features for part in pictures.split(32)])
+    return [replace(scene, seed=scene.seed + seed) for scene in scenes for seed in seeds]
 
 
 def fid_w(judge: Judge, pictures: Tensor, chosen: list[Scene]) -> dict[str, float]:
@@ -150,8 +137,8 @@ def fid_w(judge: Judge, pictures: Tensor, chosen: list[Scene]) -> dict[str, floa
     Numbers of pictures count: the distance grows as they fall. So ask about as many as it is compared with.
     """
     each = len(pictures) // len(chosen)
-    features = _features(judge, pictures).unflatten(0, (len(chosen), each))
-    real = _features(judge, _drawn(chosen, (NATIVE, NATIVE), 4))
+    features = features_of(judge, pictures).unflatten(0, (len(chosen), each))
+    real = features_of(judge, drawn(_others(chosen, 4), (NATIVE, NATIVE)))
     spread = bootstrap(lambda rows: frechet(features[rows].flatten(0, 1), real), len(chosen), 30)
     return {"fid_w": frechet(features.flatten(0, 1), real), "fid_w_ci": spread}
 
@@ -163,8 +150,8 @@ def assess(judge: Judge, pictures: Tensor, chosen: list[Scene], size: tuple[int,
     per_axis = [seam(pictures, lines, axis) for axis, lines in seams.items()]
     figures = {"seam": max(s.mean for s in per_axis), "worst": max(s.worst for s in per_axis)}
     figures["seam_ci"] = bootstrap(lambda rows: max(seam(pictures[rows], seams[a], a).mean for a in seams), len(chosen))
-    figures["drift"], figures["drift_ci"] = interval(colour_drift(pictures, _drawn(chosen, size)))
-    crops = _crops(pictures)
+    figures["drift"], figures["drift_ci"] = interval(colour_drift(pictures, drawn(_others(chosen), size)))
+    crops = native_crops(pictures)
     each = len(crops) // len(chosen)
     score = prompt_score(judge, crops, [scene for scene in chosen for _ in range(each)])
     by_picture = torch.stack([score.place, score.time]).mean(0).unflatten(0, (len(chosen), each)).mean(1)
@@ -219,9 +206,7 @@ def native_figures(model: Model, judge: Judge, count: int) -> dict[str, float]:
 
 def sheet(rows: list[tuple[str, Tensor]], path: Path, width: int = 1100) -> None:
     """Write the first pictures of every variant below each other, a few side by side."""
-    lines = [torch.cat(list(pictures), 2) for _, pictures in rows]
-    pixels = torch.cat(lines, 1).permute(1, 2, 0).mul(255).byte().numpy()
-    image = Image.fromarray(pixels)
+    image = together(pictures for _, pictures in rows)
     image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS).save(path, quality=85)
 
 
@@ -232,7 +217,7 @@ def row_of(trial: Trial, count: int) -> tuple[dict[str, Any], Tensor]:
     begin = time.monotonic()
     pictures = paint(model, [describe(scene) for scene in bare], trial.recipe, seed=1)
     with_things = paint(model, [describe(scene) for scene in named], trial.recipe, seed=1)
-    figures = assess(judge, pictures, bare, trial.recipe.size) | fid_w(judge, _crops(pictures, NATIVE), bare)
+    figures = assess(judge, pictures, bare, trial.recipe.size) | fid_w(judge, native_crops(pictures, NATIVE), bare)
     figures |= last_seam(pictures, trial.recipe) | things(judge, with_things, named)
     row = {"label": trial.label, **vars(trial), **figures, "seconds": round(time.monotonic() - begin, 1)}
     progress(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}))

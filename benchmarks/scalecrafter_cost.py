@@ -17,6 +17,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.report import arguments, progress, result
+from benchmarks.unet import UNETS
+from benchmarks.unet import unet as shaped
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.methods import Dilation, Direct, Redilated, Request, make_method
 from lib_instantas.redilation import Redilation, levels_of
@@ -34,25 +36,7 @@ SHAPES: dict[str, tuple[int, tuple[Size, ...]]] = {
 @cache
 def unet(name: str) -> Any:
     """A UNet of diffusers without weights."""
-    from diffusers import UNet2DConditionModel
-
-    shapes: dict[str, dict[str, Any]] = {
-        "SD 1.5": {"cross_attention_dim": 768, "attention_head_dim": 8},
-        "SDXL": {
-            "block_out_channels": (320, 640, 1280),
-            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-            "transformer_layers_per_block": (1, 2, 10),
-            "attention_head_dim": (5, 10, 20),
-            "cross_attention_dim": 2048,
-            "addition_embed_type": "text_time",
-            "addition_time_embed_dim": 256,
-            "projection_class_embeddings_input_dim": 2816,
-            "use_linear_projection": True,
-        },
-    }
-    with torch.device("meta"):
-        return UNet2DConditionModel(sample_size=SHAPES[name][0], **shapes[name])
+    return shaped(UNETS[name], device="meta")
 
 
 @dataclass(frozen=True)

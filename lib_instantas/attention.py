@@ -25,6 +25,7 @@ from lib_instantas.denoiser import ModelCall
 from lib_instantas.device import no_autocast
 from lib_instantas.region_masks import Attention, CallMasks, CanvasShares, KeptMasks, Slots, attend_within_region
 from lib_instantas.regions import RegionSetup
+from lib_instantas.replacing import replaced
 from lib_instantas.tiling import Size
 
 PrepareContext = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
@@ -95,7 +96,7 @@ class RegionalAttention:
                 stack.callback(handle.remove)
             for layer, of_layer in layers:
                 forward = of_layer(layer.module, grids[id(layer.transformer)], masks)
-                stack.enter_context(replaced(layer.module, forward))
+                stack.enter_context(replaced(layer.module, "forward", forward))
             yield
 
     def _forward(self, module: nn.Module, grid: Grid, masks: CallMasks) -> Callable[..., Tensor]:
@@ -248,18 +249,3 @@ def is_hooked(module: nn.Module) -> bool:
 def _refuse_host_mask(kwargs: dict[str, Any]) -> None:
     if any(kwargs.get(name) is not None for name in ("mask", "attention_mask")):
         raise ValueError("InstantAS: regions cannot be combined with a mask on the prompt's tokens")
-
-
-@contextmanager
-def replaced(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
-    """While open, a module answers by this `forward`."""
-    own = vars(module)
-    had_one, before = "forward" in own, own.get("forward")
-    own["forward"] = forward
-    try:
-        yield
-    finally:
-        if had_one:
-            own["forward"] = before
-        else:
-            del own["forward"]

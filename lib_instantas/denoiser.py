@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib_instantas.device import empty_cache, is_out_of_memory
 from lib_instantas.fusion import Averaging, assemble, canvas_scale, cut
-from lib_instantas.methods import Method
+from lib_instantas.methods import Method, Recurring
 from lib_instantas.sharing import ALONE, Kind, Sharing
 from lib_instantas.tiling import Size, Tile, TilePlan
 
@@ -93,6 +93,8 @@ class TiledDenoiser:
         plan = self._plan(previous)
         if plan.is_whole_canvas:
             return self._call_model(plan, plan.tiles, x, sigma, conditioning)
+        if isinstance(self.method, Recurring):
+            self._averaging.bring(self.method.plans, x.device)
         if self.sharing.alone:
             predictions = self._predictions(plan, plan.tiles, x, sigma, conditioning)
         else:

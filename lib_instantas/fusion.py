@@ -97,6 +97,11 @@ class Averaging:
             self._last = [*self._last[1 - KEPT_PLANS :], known]
         return known
 
+    def bring(self, plans: Iterable[TilePlan], device: torch.device) -> None:
+        """Have the weights of these plans on the device, before the first of them is assembled."""
+        for plan in plans:
+            self.of(plan).sum(device)
+
 
 def assemble(
     plan: TilePlan,

@@ -12,11 +12,12 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from lib_instantas.attention import Grid, attend, found_context, is_hooked, replaced
+from lib_instantas.attention import Grid, attend, found_context, is_hooked
 from lib_instantas.attention_layers import AttentionLayer, cross_attention_layers, self_attention_layers
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.errors import SettingsError
 from lib_instantas.region_masks import Attention
+from lib_instantas.replacing import replaced
 from lib_instantas.tiling import Size
 
 
@@ -51,7 +52,8 @@ class MergedAttention:
                 stack.callback(transformer.register_forward_pre_hook(note, with_kwargs=True).remove)
             for layer, of_layer in layers:
                 _refuse_hooks(layer)
-                stack.enter_context(replaced(layer.module, of_layer(layer.module, views[id(layer.transformer)])))
+                forward = of_layer(layer.module, views[id(layer.transformer)])
+                stack.enter_context(replaced(layer.module, "forward", forward))
             yield
 
     def _self_forward(self, module: nn.Module, views: Views) -> Callable[..., Tensor]:

@@ -21,27 +21,23 @@ class Switch(Options):
     enabled: bool = Field(False, label="Enabled", help="Make the picture in tiles of the size the model knows.")
 
 
+def _side(name: str) -> Any:
+    return Field(
+        0,
+        label=name.capitalize(),
+        ge=0,
+        le=LARGEST_SIDE,
+        step=1,
+        allowed=f"0 (the page's own) or a whole number between 64 and {LARGEST_SIDE}",
+        help=f"Picture {name} in pixels, to the pixel; 0: the page's.",
+    )
+
+
 class PictureSize(Options):
     """The picture's own size."""
 
-    width: int = Field(
-        0,
-        label="Width",
-        ge=0,
-        le=LARGEST_SIDE,
-        step=1,
-        allowed=f"0 (the page's own) or a whole number between 64 and {LARGEST_SIDE}",
-        help="Picture width in pixels, to the pixel; 0: the page's.",
-    )
-    height: int = Field(
-        0,
-        label="Height",
-        ge=0,
-        le=LARGEST_SIDE,
-        step=1,
-        allowed=f"0 (the page's own) or a whole number between 64 and {LARGEST_SIDE}",
-        help="Picture height in pixels, to the pixel; 0: the page's.",
-    )
+    width: int = _side("width")
+    height: int = _side("height")
 
     @validator("width", "height")
     def _not_smaller_than_a_latent_tile(cls, value: int) -> int:  # noqa: N805 (pydantic hands over the class)
@@ -73,7 +69,7 @@ class RegionOptions(Options):
 
 
 def _untiled(settings: Settings) -> str | None:
-    return "vae off" if settings.vae == "off" and settings.wrap == "off" else None
+    return None if settings.may_tile_vae else "vae off"
 
 
 class VAEOptions(Options):
@@ -103,10 +99,6 @@ class VAEOptions(Options):
         idle_beside=_untiled,
         help="exact: as if not tiled. fast: less main memory, colours and contrast a little off.",
     )
-
-
-def _composes_not(settings: Settings) -> str | None:
-    return None if settings.compose else "compose off"
 
 
 class UpscaleOptions(Options):
@@ -141,7 +133,7 @@ class InversionOptions(Options):
         le=100,
         step=1,
         needs=Capability.GIVEN_PICTURE,
-        idle_beside=lambda settings: "method ScaleCrafter" if settings.method == "ScaleCrafter" else None,
+        idle_beside=lambda settings: None if settings.inverts_noise else f"method {settings.method}",
         help="img2img: begin with the noise that leads back to the given picture, found in so many more evaluations, "
         "so that the result keeps more of it. 10 are enough; 0: noise from the seed.",
     )
@@ -158,6 +150,20 @@ class ToldSizeOptions(Options):
         free=("tile", "canvas"),
         help="What SDXL is told that it paints: a picture of the tile's size, a crop of the whole picture, or for each "
         "tile the whole picture, as the host has it. Other models are told no size.",
+    )
+
+
+def _composes_not(settings: Settings) -> str | None:
+    return None if settings.compose else "compose off"
+
+
+def _lora_of(part: str, stage: str, taught: str) -> Any:
+    return Field(
+        "",
+        label=f"Compose: LoRA of the {part}",
+        allowed="empty, or a LoRA: its name as in <lora:NAME:1>, or standalone its file",
+        idle_beside=_composes_not,
+        help=f"A LoRA for the {stage} stage alone, such as one that taught the model {taught}; empty: none.",
     )
 
 
@@ -197,20 +203,8 @@ class ComposeOptions(Options):
         idle_beside=_composes_not,
         help="What enlarges the first picture.",
     )
-    compose_lora: str = Field(
-        "",
-        label="Compose: LoRA of the first stage",
-        allowed="empty, or a LoRA: its name as in <lora:NAME:1>, or standalone its file",
-        idle_beside=_composes_not,
-        help="A LoRA for the first stage alone, such as one that taught the model other ratios; empty: none.",
-    )
-    compose_tiles_lora: str = Field(
-        "",
-        label="Compose: LoRA of the tiles",
-        allowed="empty, or a LoRA: its name as in <lora:NAME:1>, or standalone its file",
-        idle_beside=_composes_not,
-        help="A LoRA for the second stage alone, such as one that taught the model close-ups; empty: none.",
-    )
+    compose_lora: str = _lora_of("first stage", "first", "other ratios")
+    compose_tiles_lora: str = _lora_of("tiles", "second", "close-ups")
 
     @validator("compose_lora", "compose_tiles_lora")
     def _without_spaces_around(cls, value: str) -> str:  # noqa: N805

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.errors import SettingsError
 from lib_instantas.methods import Dilation
+from lib_instantas.replacing import replaced
 
 KERNEL = 3
 PIXEL_CALIBRATION = 0.05
@@ -66,14 +67,9 @@ class Redilation:
         """Whether an evaluation, counted from 0, dilates levels that estimate the noise."""
         return not self.denoises and any(level.damped for level in self.dilation.at(evaluation))
 
-    @contextmanager
-    def denoising(self) -> Iterator[None]:
+    def denoising(self) -> AbstractContextManager[None]:
         """While open, damped levels are as they were trained."""
-        before, self.denoises = self.denoises, True
-        try:
-            yield
-        finally:
-            self.denoises = before
+        return replaced(self, "denoises", True)
 
 
 class Dispersion:
@@ -103,29 +99,16 @@ def redilated(convolutions: Sequence[nn.Conv2d], factor: float, dispersion: Disp
     if factor <= 1:
         yield
         return
-    with ExitStack() as replaced:
+    with ExitStack() as stack:
         for convolution in convolutions:
             far = partial(far_convolution, convolution, factor, dispersion)
             if type(convolution).forward is nn.Conv2d.forward:
                 # Below `forward`, so that what others do there (LoRA, casts of weights) goes on.
-                replaced.enter_context(_replaced(convolution, "_conv_forward", far))
+                stack.enter_context(replaced(convolution, "_conv_forward", far))
             else:
                 inside = _Within(convolution.forward, far)
-                replaced.enter_context(_replaced(convolution, "forward", inside))
+                stack.enter_context(replaced(convolution, "forward", inside))
         yield
-
-
-@contextmanager
-def _replaced(target: nn.Module, name: str, value: Callable[..., Tensor]) -> Iterator[None]:
-    """An attribute of this one module, which has it from its class as a rule."""
-    own = vars(target).get(name)
-    setattr(target, name, value)
-    try:
-        yield
-    finally:
-        delattr(target, name)
-        if own is not None:
-            setattr(target, name, own)
 
 
 class _Within:

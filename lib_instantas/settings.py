@@ -75,6 +75,24 @@ class Settings(
 ):
     """What a user can set. Sizes are image pixels; 0 means "found out by itself"."""
 
+    @property
+    def may_tile_vae(self) -> bool:
+        """Whether the autoencoder works in tiles where the whole picture would not fit."""
+        return self.vae != "off" or self.must_tile_vae
+
+    @property
+    def must_tile_vae(self) -> bool:
+        """Whether it does so in any case: because that is asked for, or because the picture is closed on itself."""
+        return self.vae == "on" or self.wrap != "off"
+
+    @property
+    def inverts_noise(self) -> bool:
+        """Whether a given picture begins with noise that leads back to it.
+
+        Not with ScaleCrafter: its kernels change from evaluation to evaluation, on the way back in the other order.
+        """
+        return self.noise_inversion > 0 and self.method != "ScaleCrafter"
+
 
 def option(name: str) -> Any:
     """The declared label, help, limits (ge, le, step) and choices of one setting, with its default and type."""

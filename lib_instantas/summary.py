@@ -9,6 +9,7 @@ from typing import Any
 
 from lib_instantas.bridging import HORIZONTAL, VERTICAL, BridgedGrid, period
 from lib_instantas.methods import Redilated, Request, make_method
+from lib_instantas.regions import RegionSetup
 from lib_instantas.tiling import LATENT_SCALE, CostModel, Size, TilePlan
 
 
@@ -75,6 +76,12 @@ def reaching(factor: float, evaluations: int, is_damped: bool = False) -> str:
         return ""
     again = ", each half as long again (noise-damped)" if is_damped else ""
     return f", dilation {factor:.3g} in the first {evaluations}{again}"
+
+
+def regions_done(setup: RegionSetup) -> list[str]:
+    """How many regions are at work, in words, if any are."""
+    count = len(setup.active)
+    return [f"{count} region{'s' * (count > 1)}"] if count else []
 
 
 def why_off(method: str) -> str:

@@ -28,27 +28,29 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("-o", "--output", type=Path, default=Path("scene.png"))
     draw.set_defaults(command=_render)
     train = commands.add_parser("train", help="make the model from nothing; goes on where it was interrupted")
-    train.add_argument("--out", type=Path, required=True, metavar="DIR")
     train.add_argument("--minutes", type=float, default=150, help="of training, all stages together (150)")
-    train.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU if there is one")
     train.add_argument("--pictures", type=int, default=12000, help="drawn scenes to learn from (12000)")
-    train.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
+    _add_training(train)
     train.set_defaults(command=_train)
     ratios = commands.add_parser("ratios", help="draw pictures of several ratios with captions, to train a ratio LoRA")
     ratios.add_argument("folder", type=Path)
     ratios.add_argument("--each", type=int, default=200, help="scenes of each of nine sizes (200)")
     ratios.set_defaults(command=_ratios)
     close_ups = commands.add_parser("close-ups", help="teach the shipped model squares of larger scenes, as a LoRA")
-    close_ups.add_argument("--out", type=Path, required=True, metavar="DIR")
     close_ups.add_argument("--minutes", type=float, default=40, help="of training (40); drawing and encoding on top")
-    close_ups.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU if there is one")
     close_ups.add_argument("--pictures", type=int, default=9000, help="drawn scenes, and as many squares (9000)")
-    close_ups.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
+    _add_training(close_ups)
     close_ups.set_defaults(command=_close_ups)
     install = commands.add_parser("install", help="copy the shipped model to a WebUI")
     install.add_argument("webui", type=Path, help="the WebUI's folder")
     install.set_defaults(command=_install)
     return parser
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU if there is one")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -43,9 +43,9 @@ COVERED_BY = {
     "bridging": ("bridging", "tile_shapes"),
     "fusion": ("fusion", "tiling"),
     "conditioning": ("conditioning",),
-    "attention": ("attention",),
-    "attention_layers": ("attention",),
-    "denoiser": ("denoiser", "methods"),
+    "attention": ("attention", "attention_layers", "attention_binding", "attention_adapters"),
+    "attention_layers": ("attention_layers", "attention_binding", "attention"),
+    "denoiser": ("denoiser", "denoiser_batches", "methods"),
 }
 """The tests that each module's mutants run against, the likeliest to notice first."""
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pipelines import sd_pipeline
 
 from lib_instantas.fusion import cut
 from lib_instantas.hosts.elastic import AT_ONCE, RESAMPLINGS, Blocks, ElasticDenoiser, thinned_size
@@ -16,11 +15,6 @@ from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import SettingsError, parse_settings
 
 CANVAS = (8, 32)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return sd_pipeline(tmp_path_factory.mktemp("tokenizer"))
 
 
 @pytest.mark.parametrize("name", ["ElasticDiffusion", "SyncDiffusion"])

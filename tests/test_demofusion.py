@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pipelines import sd_pipeline
 
 from lib_instantas.fusion import assemble
 from lib_instantas.hosts.standalone import Generator, Job
@@ -85,11 +84,6 @@ def test_dilated_pictures_are_every_nth_pixel_and_come_back_to_their_places(canv
         assert torch.equal(picture[..., : own.shape[-2], : own.shape[-1]], own)
         views.put(back, (down, right), picture)
     assert torch.equal(back, x)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return sd_pipeline(tmp_path_factory.mktemp("tokenizer"))
 
 
 @pytest.fixture

@@ -138,6 +138,18 @@ def test_weights_are_made_once_for_a_plan_and_its_equals_and_anew_for_another() 
     assert not torch.equal(*expected)
 
 
+def test_weights_that_were_brought_beforehand_are_not_asked_for_again() -> None:
+    weights, averaging = [Counting(0.5), Counting(4.0)], Averaging()
+    tiles = tuple(Tile(WHOLE, segment(window, window)) for window in [(0, 16), (8, 24)])
+    plans = [TilePlan((8, 24), tiles, weights=one) for one in weights]
+    predictions = [(tile, torch.full((1, 1, 8, 16), float(i))) for i, tile in enumerate(tiles)]
+    averaging.bring(plans, torch.device("cpu"))
+    assert [one.asked for one in weights] == [1, 1]
+    for plan in plans:
+        assert torch.equal(assemble(plan, predictions, None, averaging), assemble(plan, predictions))
+    assert [one.asked for one in weights] == [2, 2], "once beforehand, once without it"
+
+
 @pytest.mark.parametrize(
     ("window", "closed", "parts"),
     [

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pipelines import sd_pipeline
 from tiny_unets import UNETS
 
 from lib_instantas.denoiser import ModelCall, TiledDenoiser
@@ -103,11 +102,6 @@ def test_a_call_about_some_tiles_is_refused() -> None:
         MergedAttention([unet], 1)(ModelCall(plan, plan.tiles[:1], 2)),
     ):
         pass
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return sd_pipeline(tmp_path_factory.mktemp("tokenizer"))
 
 
 def test_tiles_know_of_each_other_in_the_first_half_and_not_after(pipeline: Any) -> None:

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_pipelines import sd_pipeline
 
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.methods import METHODS, NAMES, Request
@@ -157,11 +156,6 @@ def test_anything_else_is_refused_by_name(text: str, message: str) -> None:
 
 
 # On a diffusers pipeline
-
-
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
-    return Generator(sd_pipeline(tmp_path_factory.mktemp("tokenizer")))
 
 
 def picture(generator: Generator, seed: int = 3, **values: Any) -> tuple[torch.Tensor, str]:

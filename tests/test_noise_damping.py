@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_redilation import unet_of_four_levels
+from tiny_unets import unet_of_four_levels
 
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.hosts.diffusers import tiled_unet

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_unets import CONTEXT_CHANNELS, UNETS
 
-from benchmarks.device.copies import AVERAGING, SCALECRAFTER, TILES, Sampling
+from benchmarks.device.copies import AVERAGING, EVALUATIONS, SCALECRAFTER, TILES, Sampling
 from benchmarks.device.simulated_cuda import Record, SimulatedCuda
 from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.methods import Request, make_method
@@ -78,9 +78,9 @@ def test_regions_with_every_method(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize("tile_batch", [1, 3])
 @pytest.mark.parametrize("pictures", [1, 3])
 def test_batches_of_pictures_and_of_tiles(pictures: int, tile_batch: int) -> None:
-    """Two by four tiles: three at once leave two."""
+    """Five tiles: three at once leave two. Those of MultiDiffusion stay where they are."""
     settings = {"method": "MultiDiffusion", "tile_batch": tile_batch}
-    check(*run("ldm", settings=settings, prompts=3, pictures=pictures, canvas=(24, 40)))
+    check(*run("ldm", settings=settings, prompts=3, pictures=pictures, canvas=(16, 48), later=1))
 
 
 def test_what_a_run_needs_comes_to_the_card_once() -> None:
@@ -90,6 +90,11 @@ def test_what_a_run_needs_comes_to_the_card_once() -> None:
     assert sum(first.copies.values()) == 2
     assert not first.syncs
     assert first.copied_bytes == 4 * (5 * 16 * 32 + 16 * 16)
+
+
+def test_all_plans_of_twindiffusion_come_to_the_card_before_its_first_evaluation() -> None:
+    """Four in a run: fused and crossed in its first half, averaged and crossed in its second."""
+    check(*run(settings={"method": "TwinDiffusion"}, canvas=(32, 64), steps=1 + EVALUATIONS))
 
 
 @pytest.mark.parametrize("dtype", [HALF, BRAIN, SINGLE])

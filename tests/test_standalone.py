@@ -2,55 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from half_precision import half_precision
-from PIL import Image
-from tiny_pipelines import PIPELINES, sd_pipeline
+from tiny_pipelines import PIPELINES, said, sd_pipeline, values
 from vae_models import out_of_memory_beyond
 
-from lib_instantas.cli import generate as command
-from lib_instantas.cli.main import main
-from lib_instantas.cli.pictures import LONGEST, check_output, save
+from lib_instantas.cli.pictures import save
 from lib_instantas.hosts import diffusers_vae
 from lib_instantas.hosts.checkpoints import load_pipeline, weights_of
 from lib_instantas.hosts.samplers import SAMPLERS, evaluations_of, use_sampler
-from lib_instantas.hosts.standalone import Generator, Job, Result
+from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.panorama import XMP_KEY, sphere_xmp
 from lib_instantas.settings import SettingsError, parse_settings
 from lib_instantas.vae import coder
 
 
-@pytest.fixture(scope="module")
-def generators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Generator]:
-    return {kind: Generator(make(tmp_path_factory.mktemp(kind))) for kind, make in PIPELINES.items()}
-
-
-@pytest.fixture(scope="module")
-def generator(generators: dict[str, Generator]) -> Generator:
-    return generators["sd"]
-
-
 def job(size: tuple[int, int] = (64, 192), sampler: str = "DDIM", steps: int = 3, **settings: Any) -> Job:
     values = {"enabled": True, "tile": 64, **settings}
     return Job("a fox", size, parse_settings(values), seed=3, steps=steps, sampler=sampler)
-
-
-def values(result: Result) -> torch.Tensor:
-    width, height = result.image.size
-    return torch.frombuffer(bytearray(result.image.tobytes()), dtype=torch.uint8).reshape(height, width, 3).int()
-
-
-def said(result: Result) -> str:
-    line = result.infotext.splitlines()[-1]
-    return str(json.loads(line.split("InstantAS: ", 1)[1]).split(": ", 1)[1])
-
-
-# The autoencoder
 
 
 @pytest.mark.parametrize("kind", list(PIPELINES))
@@ -110,9 +83,6 @@ def test_a_picture_can_be_stopped_between_tiles_of_the_autoencoder(generator: Ge
     assert "forward" not in vars(generator.pipeline.unet)
 
 
-# Wrap
-
-
 @pytest.mark.parametrize("method", ["InstantAS", "MultiDiffusion", "FSTD", "ScaleCrafter", "direct"])
 def test_a_rolled_beginning_gives_the_rolled_picture(method: str, tmp_path: Path) -> None:
     """On a ring no place is special to the autoencoder: what it decodes from rolled latents is the picture, rolled."""
@@ -139,9 +109,6 @@ def test_a_360_picture_says_so_in_its_file(generator: Generator, tmp_path: Path)
         assert sphere_xmp((64, 128)).encode() in (tmp_path / name).read_bytes()
     plain = generator(job((64, 128), wrap="both"))
     assert XMP_KEY not in plain.image.info
-
-
-# Samplers
 
 
 @pytest.mark.parametrize("sampler", list(SAMPLERS))
@@ -194,9 +161,6 @@ def test_steps_that_a_sampler_cannot_make_are_named(generator: Generator) -> Non
         generator(job(sampler="LCM", steps=900))
 
 
-# What is wrong is named
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -240,9 +204,6 @@ def test_a_small_ring_is_not_off(generator: Generator) -> None:
     assert said(generator(job((64, 64)))) == "off: the image fits one tile"
 
 
-# Loading
-
-
 def test_graphics_cards_get_half_precision_and_processors_do_not() -> None:
     assert weights_of(torch.device("cuda")) == weights_of(torch.device("cuda", 1)) == torch.float16
     assert weights_of(torch.device("cpu")) == torch.float32
@@ -259,68 +220,3 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     file.write_text("not a model")
     with pytest.raises(SettingsError, match=r"model must be a Stable Diffusion model, .*notes.safetensors could not"):
         load_pipeline(file)
-
-
-# Writing
-
-
-PICTURE = Result(Image.new("RGB", (64, 64), "teal"), "a fox\nSteps: 3")
-
-
-@pytest.mark.parametrize("name", ["new/folders/x.png", "x.jpg", "x.jpeg", "x.webp", "X.PNG"])
-def test_folders_are_made_and_the_infotext_is_kept(tmp_path: Path, name: str) -> None:
-    file = tmp_path / name
-    check_output(file, (64, 64))
-    assert save(PICTURE, file) == file
-    with Image.open(file) as image:
-        assert image.size == (64, 64)
-        comment = image.getexif().get_ifd(0x8769).get(0x9286, b"")
-        assert "a fox" in (image.info.get("parameters") or comment.removeprefix(b"UNICODE\0").decode("utf-16-be"))
-
-
-def test_what_cannot_be_written_is_refused_before_painting(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for file, size, message in (
-        (tmp_path / "x.gif", (64, 64), "output must end in one of .png, .jpg, .jpeg, .webp, got"),
-        (tmp_path / "x", (64, 64), "output must end in one of"),
-        (tmp_path / "x.webp", (64, LONGEST[".webp"] + 1), "output must be a .png, since .webp holds 16383 pixels"),
-        (tmp_path / "file" / "x.png", (64, 64), "output must lie in a folder that can be written to"),
-    ):
-        with pytest.raises(SettingsError, match=message):
-            check_output(file, size)
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(SettingsError, match=r"output must be a file, .* is a folder"):
-        check_output(tmp_path / "folder.png", (64, 64))
-
-
-def test_a_picture_is_never_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The folder goes away while the picture is painted."""
-    kept = save(PICTURE, tmp_path / "gone" / "x.png")
-    assert kept.exists()
-    assert f"the picture is in {kept}" in capsys.readouterr().err
-
-
-def test_the_command_checks_all_before_it_loads_a_model(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def loads(*arguments: Any) -> Any:
-        raise AssertionError("loaded a model")
-
-    monkeypatch.setattr("lib_instantas.hosts.checkpoints.load_pipeline", loads)
-    assert main(["generate", "a fox", "-o", str(tmp_path / "x.bmp")]) == 2
-    assert "output must end in" in capsys.readouterr().err
-    assert main(["generate", "a fox", "--sampler", "none"]) == 2
-    assert "sampler must be one of" in capsys.readouterr().err
-
-
-def test_the_command_writes_into_a_folder_that_was_not_there(
-    tmp_path: Path, generator: Generator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lib_instantas.hosts.checkpoints.load_pipeline", lambda model, device: generator.pipeline)
-    file = tmp_path / "new" / "folder" / "x.png"
-    arguments = ["generate", "a fox", "--size", "192x64", "--tile", "64", "--steps", "2", "-o", str(file)]
-    assert main(arguments) == 0
-    assert capsys.readouterr().out.strip() == str(file)
-    with Image.open(file) as image:
-        assert image.size == (192, 64)
-    assert command.EMBEDDED_MODEL.name == "small_world.safetensors"

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from test_standalone import said, values
-from tiny_pipelines import PIPELINES, sd_pipeline
+from tiny_pipelines import PIPELINES, said, sd_pipeline, values
 from vae_models import out_of_memory_beyond
 
 from lib_instantas.hosts import diffusers_vae
@@ -21,16 +20,6 @@ from lib_instantas.infotext import from_text
 from lib_instantas.settings import SettingsError, parse_settings
 
 REGION = '{"regions": [{"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a hen"}]}'
-
-
-@pytest.fixture(scope="module")
-def generators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Generator]:
-    return {kind: Generator(make(tmp_path_factory.mktemp(kind))) for kind, make in PIPELINES.items()}
-
-
-@pytest.fixture(scope="module")
-def generator(generators: dict[str, Generator]) -> Generator:
-    return generators["sd"]
 
 
 def job(size: tuple[int, int] = (128, 384), sampler: str = "DDIM", steps: int = 4, **settings: Any) -> Job:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pipelines import sd_pipeline
 
 from lib_instantas.fusion import assemble
 from lib_instantas.hosts.standalone import Generator, Job
@@ -68,11 +67,6 @@ def test_every_other_row_of_a_middle_is_that_of_the_reference_view_at_the_same_p
         for row in range(1, 16, 2):
             expected[row, start:stop] = view[0, 0, row, start - window.start : stop - window.start]
     assert torch.equal(swapped, expected)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return sd_pipeline(tmp_path_factory.mktemp("tokenizer"))
 
 
 STEPS = 10

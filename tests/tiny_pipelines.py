@@ -1,4 +1,4 @@
-"""Small diffusers pipelines with random weights and a tokenizer that reads letters."""
+"""Small diffusers pipelines with random weights and a tokenizer that reads letters, and what their pictures hold."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from metadata import done
 from tiny_unets import CONTEXT_CHANNELS, diffusers_unet
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from lib_instantas.hosts.standalone import Result
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SIDE = 8
@@ -87,3 +90,13 @@ def _sdxl_unet() -> UNet2DConditionModel:
 
 
 PIPELINES = {"sd": sd_pipeline, "sdxl": sdxl_pipeline}
+
+
+def values(result: Result) -> torch.Tensor:
+    width, height = result.image.size
+    return torch.frombuffer(bytearray(result.image.tobytes()), dtype=torch.uint8).reshape(height, width, 3).int()
+
+
+def said(result: Result) -> str:
+    """What its metadata say was done."""
+    return done(result.infotext)

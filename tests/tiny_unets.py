@@ -121,6 +121,18 @@ def call_diffusers(unet, x, context):
     return unet(x, torch.tensor(500), encoder_hidden_states=context).sample
 
 
+def unet_of_four_levels() -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    return UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(4, 4, 8, 8),
+        norm_num_groups=2,
+        cross_attention_dim=12,
+        attention_head_dim=2,
+        layers_per_block=2,
+    )
+
+
 UNETS = {
     "ldm": (ldm_unet, call_ldm),
     "sgm": (sgm_unet, call_ldm),

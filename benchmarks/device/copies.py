@@ -7,9 +7,9 @@ evaluation after the first; the first brings to the card what a run needs.
 
 Keys: `mismatches` (operations on tensors of two places or types, in all runs together), `doubles` (operations in
 float64, which not every card has), `tiles_copies` (InstantAS with every edge, FSTD, SpotDiffusion, direct),
-`averaging_copies` (MultiDiffusion, Mixture of Diffusers, Guided Fusion, Latent Swap), `regions_copies` (two and five
-prompts with each of these), `scalecrafter_copies`, each the most of any run; `vae_syncs_per_pass` (the same for each
-layer of the tiled decoder and row of its tiles).
+`averaging_copies` (MultiDiffusion, Mixture of Diffusers, Guided Fusion, Latent Swap, TwinDiffusion), `regions_copies`
+(two and five prompts with each of these), `scalecrafter_copies`, each the most of any run; `vae_syncs_per_pass` (the
+same for each layer of the tiled decoder and row of its tiles).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ TILES: tuple[dict[str, Any], ...] = (
 )
 AVERAGING: tuple[dict[str, Any], ...] = tuple(
     {"method": name, "wrap": wrap}
-    for name in ("MultiDiffusion", "Mixture of Diffusers", "Guided Fusion", "Latent Swap")
+    for name in ("MultiDiffusion", "Mixture of Diffusers", "Guided Fusion", "Latent Swap", "TwinDiffusion")
     for wrap in ("off", "both")
 )
 SCALECRAFTER: tuple[dict[str, Any], ...] = tuple(
@@ -92,7 +92,8 @@ class Sampling:
     """A run on the card with a positive and a negative row for each picture.
 
     Of `prompts` the first is the main one, the others belong to regions side by side. `tokens` are the lengths of the
-    positive and the negative prompts, `latents` is the precision of what is sampled, else that of the `weights`.
+    positive and the negative prompts, `latents` is the precision of what is sampled, else that of the `weights`;
+    `steps` is how many evaluations the method takes the run to have, `later` how many are made after the first.
     """
 
     settings: dict[str, Any]
@@ -104,12 +105,14 @@ class Sampling:
     canvas: Size = CANVASES[0]
     tokens: tuple[int, int] = (TOKENS, TOKENS)
     token_width: int = TOKEN_WIDTH
+    steps: int = 20
+    later: int = EVALUATIONS
 
     def count(self, unet: Any, call: Call = call_diffusers) -> tuple[Record, Record]:
-        """What happened in the first evaluation, and in the EVALUATIONS after it."""
+        """What happened in the first evaluation, and in those after it."""
         with SimulatedCuda() as card:
             run = _Run(self, card, card.put(unet, self.weights), call)
-            return run.record(1), run.record(EVALUATIONS)
+            return run.record(1), run.record(self.later)
 
 
 class _Run:
@@ -121,7 +124,7 @@ class _Run:
         self.setup = _side_by_side(sampling.prompts - 1)
         self.attention = RegionalAttention([unet], self.setup) if self.setup.active else None
         settings = parse_settings(sampling.settings)
-        method = make_method(Request(sampling.canvas, NATIVE, settings, levels=levels_of(unet)))
+        method = make_method(Request(sampling.canvas, NATIVE, settings, steps=sampling.steps, levels=levels_of(unet)))
         parts: list[Part] = [] if self.attention is None else [self.attention]
         if isinstance(method, Redilated):
             parts.append(Redilation(unet, method.dilation))

@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.images import as_tensor
 from benchmarks.measures import seam
 from benchmarks.regions.layouts import SIDE, Box, Layout, layouts
 from benchmarks.regions.one_pass_per_region import OnePassPerRegion
@@ -67,8 +67,7 @@ class RegionPainter:
         """The layout's main prompt on its canvas, with the regions of `setup`."""
         settings = parse_settings({"enabled": True, "regions": setup_to_json(setup)})
         job = Job(layout.prompt, layout.size, settings, seed=seed, steps=self.steps, guidance=5.0, sampler="Euler a")
-        image = Generator(self.pipeline, tuple(parts))(job).image.convert("RGB")
-        return torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
+        return as_tensor(Generator(self.pipeline, tuple(parts))(job).image)
 
     def plain(self, layout: Layout, seed: int) -> Tensor:
         """The picture without regions, made once for each main prompt, size and seed."""

@@ -8,14 +8,14 @@ from itertools import cycle, islice
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.shapes import Rectangle
 from lib_instantas.tiling import Size
+from small_world import NATIVE
 from small_world.scene import PLACES, TIMES, Scene, describe
 
-SIDE = 256
+SIDE = NATIVE
 """Image pixels of a region's side, which is what the judge looks at."""
 
 FEATHER = 0.25
 """Of the canvas's shorter side: 64 pixels of ramp."""
-
 
 WIDE = (SIDE, 4 * SIDE)
 

@@ -16,6 +16,7 @@ from lib_instantas.merged_attention import MergedAttention
 from lib_instantas.methods import MergedGrid, Method, Redilated, Request, make_method
 from lib_instantas.noise_damping import damped
 from lib_instantas.redilation import Redilation, levels_of
+from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings
 from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.tiling import Size
@@ -43,7 +44,6 @@ def tiled_unet(
     pipeline's scale: above 1, the first half of the rows is without the prompt. `make_denoiser` is called as
     TiledDenoiser is, for a method that needs more than its plans. `sharing` divides the tiles among processes.
     """
-    before = vars(unet).get("forward")
     request = Request((0, 0), int(unet.config.sample_size), settings, seed, steps, per_step, levels_of(unet))
     make = partial(
         make_denoiser,
@@ -52,14 +52,8 @@ def tiled_unet(
         tell=ToldSize(settings.told_size),
         sharing=sharing,
     )
-    unet.forward = _Tiled(unet, request, guidance, parts, make).forward
-    try:
+    with replaced(unet, "forward", _Tiled(unet, request, guidance, parts, make).forward):
         yield
-    finally:
-        if before is None:
-            del unet.forward
-        else:
-            unet.forward = before
 
 
 class _Tiled:

@@ -65,12 +65,11 @@ def encoding(
 def _coding(
     vae: Any, name: str, settings: Settings, progress: Callable[[int, int], None], sharing: Sharing
 ) -> Iterator[Coder | None]:
-    wanted = settings.enabled and (settings.vae != "off" or settings.wrap != "off")
-    if not wanted or not is_known(vae):
+    if not (settings.enabled and settings.may_tile_vae and is_known(vae)):
         yield None
         return
     options = Options(settings.vae_tile, settings.vae_mode, settings.wraps_per_axis, progress=progress, sharing=sharing)
-    always = settings.vae == "on" or any(settings.wraps_per_axis) or not sharing.alone
+    always = settings.must_tile_vae or not sharing.alone
     network = getattr(vae, name)
     layers = decoder_layers(network) if name == "decoder" else encoder_layers(network)
     coder = Coder(layers, options, None if always else network.forward)

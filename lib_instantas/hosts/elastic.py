@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lib_instantas.denoiser import TiledDenoiser, map_tensors
 from lib_instantas.errors import SettingsError
+from lib_instantas.hosts.classifier_free import guided
 from lib_instantas.hosts.keeping import scale_seen
 from lib_instantas.methods import Method
 from lib_instantas.noise import diffused
@@ -230,8 +231,7 @@ class Elastic:
         with torch.no_grad():
             asked = denoiser.ask_again(again, asked)
         guidance = self.guidance / REPEATED
-        without, with_prompt = asked.prediction.chunk(2)
-        clean, noise = self._split(again, without + guidance * (with_prompt - without), signal)
+        clean, noise = self._split(again, guided(asked.prediction, guidance), signal)
         pull = self._pull(asked, clean, signal, guidance, guidance_weight(step, self.steps))
         after = signal_after**0.5 * clean + (1 - signal_after) ** 0.5 * noise + pull
         return (after / scale).to(latents.dtype)

@@ -30,7 +30,7 @@ class LatentKeeper:
         uncovered = self.method.plan(step).uncovered
         if uncovered and self._before is not None:
             kept, scale_then = self._before
-            covered = coverage(self.method.plan(step)).to(latents.device)
+            covered = coverage(self.method.plan(step), latents.device)
             latents = torch.where(covered, latents, kept * (scale_then / scale))
         self._before = latents, scale
         return latents
@@ -44,9 +44,9 @@ def scale_seen(scheduler: Any) -> float:
     return float((sigmas[index] ** 2 + 1) ** -0.5)
 
 
-def coverage(plan: TilePlan) -> Tensor:
-    """Where tiles of a plan without weights lie, [H, W] of true and false."""
-    covered = torch.zeros(plan.canvas, dtype=torch.bool)
+def coverage(plan: TilePlan, device: torch.device) -> Tensor:
+    """Where tiles of a plan without weights lie, [H, W] of true and false, made on the device."""
+    covered = torch.zeros(plan.canvas, dtype=torch.bool, device=device)
     for tile in plan.tiles:
         covered[tile.y.keep.start : tile.y.keep.stop, tile.x.keep.start : tile.x.keep.stop] = True
     return torch.roll(covered, plan.shift, dims=(0, 1))

@@ -26,7 +26,7 @@ from lib_instantas.panorama import XMP_KEY, is_sphere, sphere_xmp
 from lib_instantas.redilation import levels_of
 from lib_instantas.regions import RegionSetup
 from lib_instantas.sharing import ALONE, Sharing
-from lib_instantas.summary import done_by
+from lib_instantas.summary import done_by, regions_done
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -150,8 +150,7 @@ class Generator:
         """In words what the engine does for this job, or why nothing, and which settings do nothing."""
         if not job.settings.enabled:
             return "off"
-        count = len(job.settings.region_setup.active)
-        regions = [f"{count} region{'s' * (count > 1)}"] if count else []
+        regions = regions_done(job.settings.region_setup)
         levels = levels_of(self.pipeline.unet)
         stages = [done_by(stage.request(self.native, levels), stage.guidance > 1) for stage in self.stages(job)]
         if len(stages) > 1:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lib_instantas.denoiser import TiledDenoiser
+from lib_instantas.hosts.classifier_free import guided
 from lib_instantas.methods import InterleavedGrid, Method
 from lib_instantas.methods.safa import ReferenceView
 
@@ -72,8 +73,7 @@ class ReferenceSwap:
     def advance(self, prediction: Tensor, timestep: Tensor) -> None:
         """One step of the sampler, from a prediction of rows [unconditional; conditional], or of one row."""
         if prediction.shape[0] == 2:
-            without, with_prompt = prediction.chunk(2)
-            prediction = without + self.guidance * (with_prompt - without)
+            prediction = guided(prediction, self.guidance)
         more = {"generator": self.generator} if takes_generator(self.scheduler) else {}
         self.view = self.scheduler.step(prediction, timestep, self.view, **more, return_dict=False)[0]
 

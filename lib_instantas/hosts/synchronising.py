@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.fusion import assemble, cut
+from lib_instantas.hosts.classifier_free import guided
 from lib_instantas.hosts.keeping import scale_seen
 from lib_instantas.methods import Method
 from lib_instantas.tiling import Tile, TilePlan
@@ -107,8 +108,7 @@ class Synchroniser:
         rows = torch.cat([scaled] * 2) if prompts.shape[0] == 2 else scaled
         prediction = self.model(rows, timestep, encoder_hidden_states=prompts, return_dict=False)[0]
         if prompts.shape[0] == 2:
-            without, with_prompt = prediction.chunk(2)
-            prediction = without + self.guidance * (with_prompt - without)
+            prediction = guided(prediction, self.guidance)
         alpha = scheduler.alphas_cumprod.to(view)[int(timestep)]
         if scheduler.config.prediction_type == "v_prediction":
             clean = alpha.sqrt() * scaled - (1 - alpha).sqrt() * prediction

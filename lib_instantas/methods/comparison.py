@@ -54,6 +54,6 @@ def sync_diffusion(request: Request) -> Method:
 )
 def elastic_diffusion(request: Request) -> Method:
     """Tiles with context for the unconditional part; the host adds the prompt's from a small picture of the whole."""
-    if max(request.canvas) <= request.side:
+    if request.fits_one_tile:
         return Direct(request.canvas)
     return ContextGrid(request.canvas, request.side, stride_of(request.side, request.settings.overlap))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lib_instantas.capabilities import Capability
 from lib_instantas.methods.direct import Direct
 from lib_instantas.methods.options import Batch, Overlap, TileSide
-from lib_instantas.methods.overlapping import overlapping_segments, stride_of, uniform
+from lib_instantas.methods.overlapping import overlapping_axes, stride_of, uniform
 from lib_instantas.methods.registry import Method, Request, register
 from lib_instantas.tiling import GRANULARITY, Segment, Size, Span, Tile, TilePlan, round_up, tiles_of
 
@@ -45,7 +45,7 @@ class ShakenGrid:
 
     def plan(self, evaluation: int) -> TilePlan:
         """The tiles of one evaluation, counted from 0."""
-        rows, columns = (overlapping_segments(length, self.side, self.stride) for length in self.canvas)
+        rows, columns = overlapping_axes(self.canvas, self.side, self.stride)
         reach = (self.side - self.stride) // 4
         drawn = random.Random(f"DemoFusion/{self.seed}/{evaluation}")
 
@@ -70,7 +70,7 @@ class ShakenGrid:
 )
 def demofusion(request: Request) -> Method:
     """The local paths of the last phase; a canvas that fits one tile is left to the model."""
-    if max(request.canvas) <= request.side:
+    if request.fits_one_tile:
         return Direct(request.canvas)
     stride = stride_of(request.side, request.settings.overlap)
     return ShakenGrid(request.canvas, request.side, stride, request.seed)

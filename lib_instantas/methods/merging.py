@@ -45,7 +45,7 @@ class MergedGrid:
 )
 def merge_attend_diffuse(request: Request) -> Method:
     """The grid that the settings describe; a canvas that fits one tile is left to the model."""
-    if max(request.canvas) <= request.side:
+    if request.fits_one_tile:
         return Direct(request.canvas)
     grid = OverlappingGrid(request.canvas, request.side, stride_of(request.side, request.settings.overlap), uniform)
     return MergedGrid(grid, int(MERGED * request.steps))

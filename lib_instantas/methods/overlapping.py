@@ -61,6 +61,16 @@ def overlapping_segments(length: int, side: int, stride: int, closed: bool = Fal
     return tuple(Segment(Span(start, start + side), Span(start, start + side)) for start in starts)
 
 
+def overlapping_axes(
+    canvas: Size, side: int, stride: int, closed: tuple[bool, bool] = (False, False)
+) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
+    """`overlapping_segments` of the vertical and of the horizontal axis."""
+    rows, columns = (
+        overlapping_segments(length, side, stride, is_closed) for length, is_closed in zip(canvas, closed, strict=True)
+    )
+    return rows, columns
+
+
 @dataclass(frozen=True)
 class OverlappingGrid:
     """Tiles of one side at a fixed stride, in latent pixels; each pixel is the weighted mean of all that see it."""
@@ -77,10 +87,7 @@ class OverlappingGrid:
 
     @cached_property
     def _plan(self) -> TilePlan:
-        rows, columns = (
-            overlapping_segments(length, self.side, self.stride, closed)
-            for length, closed in zip(self.canvas, self.closed, strict=True)
-        )
+        rows, columns = overlapping_axes(self.canvas, self.side, self.stride, self.closed)
         return TilePlan(self.canvas, tiles_of(rows, columns), weights=self.weights, closed=self.closed)
 
 
@@ -91,11 +98,10 @@ def stride_of(side: int, overlap: float) -> int:
 
 def overlapping_grid(request: Request, weights: Weights) -> Method:
     """The grid that the settings describe; a canvas that fits one tile is left to the model."""
-    wraps = request.settings.wraps_per_axis
-    if max(request.canvas) <= request.side and not any(wraps):
+    if request.fits_one_tile:
         return Direct(request.canvas)
     stride = stride_of(request.side, request.settings.overlap)
-    return OverlappingGrid(request.canvas, request.side, stride, weights, wraps)
+    return OverlappingGrid(request.canvas, request.side, stride, weights, request.settings.wraps_per_axis)
 
 
 READS = (Overlap, TileSide, Batch, Wrap)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lib_instantas.fusion import visible
-from lib_instantas.tiling import Segment, Tile
+from lib_instantas.tiling import Segment, Size, Tile, TilePlan, tiles_of
 
 Rule = Callable[[int, Sequence[int]], Sequence[float]]
 """(places since these windows began to overlap, from 0; the windows that see a place, in order) -> their portions.
@@ -97,3 +97,15 @@ class GridPortions:
     @cached_property
     def _columns(self) -> dict[Segment, Tensor]:
         return {segment: torch.tensor(of_it) for segment, of_it in zip(self.columns, self.of_columns, strict=True)}
+
+
+def portioned(
+    canvas: Size, rows: tuple[Segment, ...], columns: tuple[Segment, ...], closed: tuple[bool, bool], rule: Rule
+) -> TilePlan:
+    """The plan of a grid whose tiles have the portions that a rule gives them on each axis."""
+    of_rows, of_columns = (
+        axis_portions(segments, length, is_closed, rule)
+        for segments, length, is_closed in zip((rows, columns), canvas, closed, strict=True)
+    )
+    portions = GridPortions(rows, columns, of_rows, of_columns)
+    return TilePlan(canvas, tiles_of(rows, columns), closed=closed, portions=portions)

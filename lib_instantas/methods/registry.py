@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lib_instantas.capabilities import Capability
 from lib_instantas.methods.options import NAMES, MethodOptions
@@ -20,6 +20,15 @@ class Method(Protocol):
 
     def plan(self, evaluation: int) -> TilePlan:
         """The tiles of one evaluation, counted from 0. The first plan leaves no pixel uncovered."""
+
+
+@runtime_checkable
+class Recurring(Method, Protocol):
+    """A method of a few plans that come again and again: their weights go to the device before the first evaluation."""
+
+    @property
+    def plans(self) -> tuple[TilePlan, ...]:
+        """All of them."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,11 @@ class Request:
     def side(self) -> int:
         """Side of a tile, latent pixels: the setting, or the side that the model knows."""
         return self.settings.native_side(self.native)
+
+    @property
+    def fits_one_tile(self) -> bool:
+        """Whether a tile is as large as the canvas, whose borders need not meet: then it is left to the model."""
+        return max(self.canvas) <= self.side and not any(self.settings.wraps_per_axis)
 
 
 Factory = Callable[[Request], Method]

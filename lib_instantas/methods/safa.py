@@ -15,10 +15,10 @@ from functools import cached_property
 
 from lib_instantas.capabilities import Capability
 from lib_instantas.methods.direct import Direct
-from lib_instantas.methods.overlapping import READS, overlapping_segments, stride_of
-from lib_instantas.methods.portions import GridPortions, axis_portions, seen_alone
+from lib_instantas.methods.overlapping import READS, overlapping_axes, stride_of
+from lib_instantas.methods.portions import portioned, seen_alone
 from lib_instantas.methods.registry import Method, Request, register
-from lib_instantas.tiling import Segment, Size, TilePlan, tiles_of
+from lib_instantas.tiling import Segment, Size, TilePlan
 
 GUIDED = 0.3
 """Share of the steps after which the reference view is swapped in (the paper's r_guide)."""
@@ -64,7 +64,7 @@ class InterleavedGrid:
     @property
     def reference(self) -> ReferenceView:
         """Every other row of what one tile alone sees, from the second on, is that of the reference view."""
-        rows, columns = self._segments
+        rows, columns = self._axes
         alone, alone_across = (
             seen_alone(segments, length, closed)
             for segments, length, closed in zip((rows, columns), self.canvas, self.closed, strict=True)
@@ -76,30 +76,19 @@ class InterleavedGrid:
         )
 
     @cached_property
-    def _segments(self) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
-        rows, columns = (
-            overlapping_segments(length, self.side, self.stride, closed)
-            for length, closed in zip(self.canvas, self.closed, strict=True)
-        )
-        return rows, columns
+    def _axes(self) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
+        return overlapping_axes(self.canvas, self.side, self.stride, self.closed)
 
     @cached_property
     def _plan(self) -> TilePlan:
-        rows, columns = self._segments
-        of_rows, of_columns = (
-            axis_portions(segments, length, closed, in_turn)
-            for segments, length, closed in zip((rows, columns), self.canvas, self.closed, strict=True)
-        )
-        portions = GridPortions(rows, columns, of_rows, of_columns)
-        return TilePlan(self.canvas, tiles_of(rows, columns), closed=self.closed, portions=portions)
+        return portioned(self.canvas, *self._axes, self.closed, in_turn)
 
 
 def _interleaved(request: Request, guided: float) -> Method:
-    wraps = request.settings.wraps_per_axis
-    if max(request.canvas) <= request.side and not any(wraps):
+    if request.fits_one_tile:
         return Direct(request.canvas)
     stride = stride_of(request.side, request.settings.overlap)
-    return InterleavedGrid(request.canvas, request.side, stride, wraps, guided)
+    return InterleavedGrid(request.canvas, request.side, stride, request.settings.wraps_per_axis, guided)
 
 
 @register("Latent Swap", reads=READS, seeded=lambda settings: False)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lib_instantas.methods.direct import Direct
-from lib_instantas.methods.overlapping import READS, overlapping_segments, stride_of, uniform
-from lib_instantas.methods.portions import GridPortions, axis_portions
+from lib_instantas.methods.overlapping import READS, overlapping_axes, stride_of, uniform
+from lib_instantas.methods.portions import portioned
 from lib_instantas.methods.registry import Method, Request, register
 from lib_instantas.tiling import Segment, Size, Span, TilePlan, tiles_of
 
@@ -68,25 +68,18 @@ class TwinGrid:
 
     def plan(self, evaluation: int) -> TilePlan:
         """The tiles of one evaluation, counted from 0."""
-        return self._plans[evaluation % 2][evaluation >= int(FUSED * self.evaluations)]
+        is_crossed, only_averages = evaluation % 2, evaluation >= int(FUSED * self.evaluations)
+        return self.plans[2 * is_crossed + only_averages]
 
     @cached_property
-    def _plans(self) -> tuple[tuple[TilePlan, TilePlan], ...]:
-        """By whether it is crossed, and whether it only averages."""
-        axes = [
-            overlapping_segments(length, self.side, self.stride, closed)
-            for length, closed in zip(self.canvas, self.closed, strict=True)
-        ]
+    def plans(self) -> tuple[TilePlan, ...]:
+        """Fused and averaged, then both of the crossed grid."""
+        axes = overlapping_axes(self.canvas, self.side, self.stride, self.closed)
         twins = [crossed(segments, closed) for segments, closed in zip(axes, self.closed, strict=True)]
-        return tuple((self._fused(rows, columns), self._averaged(rows, columns)) for rows, columns in (axes, twins))
+        return tuple(plan(rows, columns) for rows, columns in (axes, twins) for plan in (self._fused, self._averaged))
 
     def _fused(self, rows: tuple[Segment, ...], columns: tuple[Segment, ...]) -> TilePlan:
-        of_rows, of_columns = (
-            axis_portions(segments, length, closed, fused)
-            for segments, length, closed in zip((rows, columns), self.canvas, self.closed, strict=True)
-        )
-        portions = GridPortions(rows, columns, of_rows, of_columns)
-        return TilePlan(self.canvas, tiles_of(rows, columns), closed=self.closed, portions=portions)
+        return portioned(self.canvas, rows, columns, self.closed, fused)
 
     def _averaged(self, rows: tuple[Segment, ...], columns: tuple[Segment, ...]) -> TilePlan:
         return TilePlan(self.canvas, tiles_of(rows, columns), weights=uniform, closed=self.closed)
@@ -95,8 +88,7 @@ class TwinGrid:
 @register("TwinDiffusion", reads=READS, seeded=lambda settings: False)
 def twin_diffusion(request: Request) -> Method:
     """The grid that the settings describe; a canvas that fits one tile is left to the model."""
-    wraps = request.settings.wraps_per_axis
-    if max(request.canvas) <= request.side and not any(wraps):
+    if request.fits_one_tile:
         return Direct(request.canvas)
     stride = stride_of(request.side, request.settings.overlap)
-    return TwinGrid(request.canvas, request.side, stride, request.steps, wraps)
+    return TwinGrid(request.canvas, request.side, stride, request.steps, request.settings.wraps_per_axis)

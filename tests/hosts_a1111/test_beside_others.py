@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from copy import copy
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from metadata import done
 from modules import shared
 from modules.processing import create_infotext, process_images
 from PIL import Image
@@ -24,11 +24,6 @@ from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.tiling import Segment, Span, Tile, TilePlan
 
 ON = {"enabled": True, "fit": "fitted", "edges": "elastic"}
-
-
-def done(infotext: str) -> str:
-    value = infotext[infotext.index("InstantAS: ") + len("InstantAS: ") :]
-    return str(json.JSONDecoder().raw_decode(value)[0].split(": ", 1)[1])
 
 
 def beside(make: Any, title: str, *values: Any) -> Any:

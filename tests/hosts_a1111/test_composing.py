@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from metadata import done
 from modules import extra_networks, sd_models
 from modules.processing import process_images
 from safetensors.torch import save_file
@@ -22,11 +22,6 @@ from lib_instantas.settings import SettingsError
 
 COMPOSE = {"enabled": True, "compose": True, "tile_batch": 1, "fit": "fitted", "edges": "elastic"}  # one call a tile
 LATENT_NATIVE = 16
-
-
-def done(infotext: str) -> str:
-    value = infotext[infotext.index("InstantAS: ") + len("InstantAS: ") :]
-    return str(json.JSONDecoder().raw_decode(value)[0].split(": ", 1)[1])
 
 
 def test_the_whole_is_made_at_the_models_own_area_and_tiles_only_then(make: Any, model: Any) -> None:

@@ -18,7 +18,7 @@ FAR: Any = {"enabled": True, "method": "ScaleCrafter"}
 
 @pytest.fixture
 def rows(model: Any) -> list[int]:
-    """Rows of each call of a model with four levels."""
+    """Rows of each call of a model with four levels, which attends where there are few pixels."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
         sample_size=16,
@@ -27,6 +27,8 @@ def rows(model: Any) -> list[int]:
         cross_attention_dim=8,
         attention_head_dim=2,
         layers_per_block=1,
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
     ).eval()
     asked: list[int] = []
 

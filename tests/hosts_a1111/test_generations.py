@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from copy import copy
 from typing import Any
 
 import pytest
 import torch
+from metadata import done
 from modules import shared
 from modules.processing import process_images
 from modules.sd_samplers_cfg_denoiser import CFGDenoiser, Wrapper
@@ -18,11 +18,6 @@ ON = {"enabled": True, "tile_batch": 1, "fit": "fitted", "edges": "elastic"}  # 
 TILES = "8 tiles of 128x128"  # 512x256 pixels are 64x32 latents: four by two tiles of 16x16
 LARGEST = 24  # 1.25 times 16, rounded up to a multiple of 8
 LARGEST_WITH_CONTEXT = 32  # 20 and 4 to each side, rounded up: in the last of three evaluations
-
-
-def done(infotext: str) -> str:
-    value = infotext[infotext.index("InstantAS: ") + len("InstantAS: ") :]
-    return str(json.JSONDecoder().raw_decode(value)[0].split(": ", 1)[1])
 
 
 def test_the_model_sees_only_tiles_of_the_size_it_knows(make: Any, model: Any) -> None:

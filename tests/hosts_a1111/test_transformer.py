@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from metadata import done
 from modules.processing import process_images
 from PIL import Image
 from torch import nn
@@ -25,11 +25,6 @@ LEFT = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1
 def transformer(model: Any) -> Any:
     model.model = SimpleNamespace(diffusion_model=nn.Linear(2, 2))
     return model
-
-
-def done(infotext: str) -> str:
-    value = infotext[infotext.index("InstantAS: ") + len("InstantAS: ") :]
-    return str(json.JSONDecoder().raw_decode(value)[0].split(": ", 1)[1])
 
 
 def test_it_is_asked_about_tiles_of_1024_pixels(make: Any, transformer: Any) -> None:

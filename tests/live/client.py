@@ -80,6 +80,21 @@ class Client:
         """Pictures from a picture."""
         return self._make("/sdapi/v1/img2img", settings, {"init_images": [encoded(image)], **fields})
 
+    def changes(self, action: str, at: int, settings: Mapping[str, Any] | None, **fields: Any) -> set[str]:
+        """Names of host attributes that are other objects after a picture in which something happens in the UNet.
+
+        `action` is "raise", "interrupt", "skip" or nothing, in the call numbered `at`.
+        """
+        self.post("/test/begin", {"at": at if action else 0, "action": action})
+        self.post("/test/remember")
+        try:
+            self.txt2img(settings, **fields)
+        except RefusedError:
+            assert action == "raise"
+        changed = set(self.get("/test/changed"))
+        self.get("/test/seen")
+        return changed
+
     def _make(self, path: str, settings: Any, fields: Mapping[str, Any]) -> Made:
         body = {**SMALL, **fields}
         if body.get("enable_hr"):
@@ -113,6 +128,11 @@ def encoded(image: Image.Image) -> str:
 def same(one: Made, other: Made) -> bool:
     """Whether two pictures are equal bit for bit."""
     return bool(np.array_equal(one.pixels, other.pixels))
+
+
+def gap(one: Made, other: Made) -> float:
+    """`difference` of the first pictures of two requests."""
+    return difference(one.images[0], other.images[0])
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:

@@ -33,15 +33,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Outcomes(Path(results)))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a host cannot do is expected to fail there; should it pass, the list is wrong.
 
-    A host on which the extension refuses to work has tests of its own, and only those.
+    A host on which the extension refuses to work has tests of its own, and only those. All of them are slow, since a
+    host has to be started.
     """
     missing = missing_need(home())
     for item in items:
         if HERE not in item.path.parents:
             continue
+        item.add_marker(pytest.mark.slow)
         if (item.path.name == WHERE_IT_REFUSES) != (missing is not None):
             reason = f"the host lacks {missing}" if missing else "the host lacks nothing that is needed"
             item.add_marker(pytest.mark.skip(reason=reason))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from client import Client, Made, difference, encoded
+from client import Client, Made, encoded, gap
 from infotexts import done
 from PIL import Image
 from safetensors.torch import save_file
@@ -169,10 +169,6 @@ def looking_at(client: Client, settings: dict[str, Any] | None, weight: float = 
     unit |= {"effective_region_mask": fields.pop("mask")} if "mask" in fields else {}
     given = {"width": 512, "height": 128, "prompt": "a house", "negative_prompt": "rain"} | fields
     return make(client, settings, place_picture(), unit=unit, **given)
-
-
-def gap(one: Made, other: Made) -> float:
-    return difference(one.images[0], other.images[0])
 
 
 def test_an_ip_adapter_acts_in_regions(client: Client) -> None:

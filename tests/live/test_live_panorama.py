@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from test_generation import checkpoint
 from test_live_vae import LIKE_NEIGHBOURS, painter, steps_at_borders  # noqa: F401 (painter is a fixture)
 from webui import WebUI
-from webui_tab import Tab
+from webui_tab import Tab, opened
 
 from lib_instantas.panorama import XMP_KEY, sphere_xmp
 
@@ -97,13 +98,9 @@ def test_no_other_picture_does(client: Client, settings: dict[str, Any] | None, 
 
 
 @pytest.fixture
-def page(browser: Any, webui: WebUI) -> Any:
-    page = browser.new_page(viewport={"width": 1400, "height": 1300})
-    page.goto(webui.url)
-    page.wait_for_selector("#txt2img_generate")
-    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
-    yield page
-    page.close()
+def page(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
+    with opened(browser, webui.url, request.node.name) as page:
+        yield page
 
 
 STAGE = "#instantas_viewer_root .ias-view-stage"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 from webui import WebUI
-from webui_tab import Tab
+from webui_tab import Tab, opened
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -23,16 +22,10 @@ def theme(request: pytest.FixtureRequest) -> str:
 def txt2img(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Tab]:
     """The panel, open; in the theme of the test, if it names one."""
     theme = request.getfixturevalue("theme") if "theme" in request.fixturenames else "light"
-    page = browser.new_page(viewport={"width": 1400, "height": 1300})
-    page.goto(f"{webui.url}/?__theme={theme}")
-    page.wait_for_selector("#txt2img_generate")
-    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
-    tab = Tab(page)
-    tab.open_panel()
-    yield tab
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)
-    page.close()
+    with opened(browser, f"{webui.url}/?__theme={theme}", request.node.name) as page:
+        tab = Tab(page)
+        tab.open_panel()
+        yield tab
 
 
 _MARKS = """prefix => {

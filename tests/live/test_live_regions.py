@@ -9,49 +9,30 @@ from __future__ import annotations
 import base64
 import io
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from client import Client, Made, RefusedError, difference, encoded
+from client import Client, RefusedError, difference, encoded, gap
 from infotexts import done, recorded
 from PIL import Image
+from regional_pictures import (
+    DIFFERENT,
+    LEFT,
+    LONG,
+    MAIN,
+    ROUNDING,
+    WHOLE,
+    is_the_one_and_not_the_other,
+    on,
+    whole_is_its_prompt,
+    write_lora,
+)
 from safetensors.torch import save_file
 from shapes import TEXT_WIDTH
 from test_generation import checkpoint
 from webui import WebUI
-
-LEFT = {"type": "rectangle", "x": 0.0, "y": 0.0, "width": 0.5, "height": 1.0}
-WHOLE = {"type": "rectangle", "x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0}
-LONG = "a long tale of a fox who went to sea in a boat and saw a great many things there, " * 2
-MAIN = {"prompt": "a house", "negative_prompt": "rain"}
-ROUNDING = 0.5
-"""Grey levels of 255 by which two ways to compute the same picture may differ on average."""
-
-DIFFERENT = 2.0
-"""Grey levels by which pictures of different prompts differ at least."""
-
-
-def on(*regions: dict[str, Any], **settings: Any) -> dict[str, Any]:
-    return {"enabled": True, "regions": {"regions": list(regions)}, **settings}
-
-
-def gap(one: Made, other: Made) -> float:
-    return difference(one.images[0], other.images[0])
-
-
-def is_the_one_and_not_the_other(made: Made, one: Made, other: Made) -> bool:
-    """Whether a picture is the one but for rounding, which is little beside what lies between it and the other."""
-    return gap(made, one) < min(ROUNDING, gap(made, other) / 5)
-
-
-def whole_is_its_prompt(client: Client, prompt: str, negative: str = "blur", main: Any = MAIN, **fields: Any) -> None:
-    expected = client.txt2img({"enabled": True}, **{**fields, "prompt": prompt, "negative_prompt": negative})
-    region = {"shape": WHOLE, "prompt": prompt, "negative_prompt": negative}
-    without = gap(client.txt2img({"enabled": True}, **{**main, **fields}), expected)
-    assert gap(client.txt2img(on(region), **{**main, **fields}), expected) < min(ROUNDING, without / 5)
 
 
 @pytest.mark.parametrize(
@@ -215,19 +196,6 @@ def test_a_lora_of_the_main_prompt_is_at_work_in_regions_and_none_is_taken_from_
     assert refused.value.status == 422
 
 
-def write_lora(path: Path) -> None:
-    """A LoRA for keys and values of one cross-attention layer of the SD 1 shape."""
-    random = torch.Generator().manual_seed(1)
-    weights = {}
-    for name in ("to_k", "to_v"):
-        key = f"lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_{name}"
-        weights[f"{key}.lora_down.weight"] = torch.randn(4, TEXT_WIDTH, generator=random)
-        weights[f"{key}.lora_up.weight"] = torch.randn(32, 4, generator=random)
-        weights[f"{key}.alpha"] = torch.tensor(4.0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, path)
-
-
 @pytest.mark.parametrize(
     ("region", "message"),
     [
@@ -324,20 +292,7 @@ def test_regions_do_not_mind_which_attention_the_host_has_chosen(client: Client,
         client.post("/sdapi/v1/options", {"cross_attention_optimization": options})
 
 
-def changes(client: Client, action: str, settings: dict[str, Any] | None) -> set[str]:
-    """Names of host attributes that are other objects after a generation in which something happens in the UNet."""
-    client.post("/test/begin", {"at": 3 if action else 0, "action": action})
-    client.post("/test/remember")
-    try:
-        client.txt2img(settings)
-    except RefusedError:
-        assert action == "raise"
-    changed = set(client.get("/test/changed"))
-    client.get("/test/seen")
-    return changed
-
-
 @pytest.mark.parametrize("action", ["", "raise", "interrupt"])
 def test_after_a_regional_picture_the_host_is_as_before(client: Client, action: str) -> None:
-    by_the_host_itself = changes(client, action, None)
-    assert changes(client, action, on({"shape": LEFT, "prompt": "two dogs"})) - by_the_host_itself == set()
+    by_the_host_itself = client.changes(action, 3, None)
+    assert client.changes(action, 3, on({"shape": LEFT, "prompt": "two dogs"})) - by_the_host_itself == set()

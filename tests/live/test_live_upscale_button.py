@@ -11,18 +11,14 @@ import pytest
 from client import Client
 from PIL.PngImagePlugin import PngInfo
 from webui import WebUI
-from webui_tab import Tab
+from webui_tab import Tab, opened
 
 
 @pytest.fixture
-def page(browser: Any, webui: WebUI) -> Iterator[Any]:
+def page(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
     webui.client.txt2img(width=64, height=64, steps=1)
-    page = browser.new_page(viewport={"width": 1400, "height": 1300})
-    page.goto(webui.url)
-    page.wait_for_selector("#txt2img_generate")
-    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
-    yield page
-    page.close()
+    with opened(browser, webui.url, request.node.name) as page:
+        yield page
 
 
 def wait_until_ready(page: Any) -> Tab:

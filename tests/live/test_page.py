@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from webui import WebUI
-from webui_tab import Tab
+from webui_tab import Tab, opened
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -21,14 +19,8 @@ def loaded_model(webui: WebUI) -> None:
 
 @pytest.fixture
 def page(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1400, "height": 1300})
-    page.goto(webui.url)
-    page.wait_for_selector("#txt2img_generate")
-    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
-    yield page
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{request.node.name}.png")
-    page.close()
+    with opened(browser, webui.url, request.node.name) as page:
+        yield page
 
 
 @pytest.fixture

@@ -108,6 +108,11 @@ class WebUI:
         """What it has printed so far."""
         return (self.data / "log.txt").read_text("utf-8", errors="replace")
 
+    @property
+    def errors(self) -> list[str]:
+        """What of the log the host prints when an extension raises an exception."""
+        return [words for words in ("Error running", "Error calling", "Error executing callback") if words in self.log]
+
     def start(self) -> None:
         """Start it and wait until it answers; what it printed is in the error if it does not."""
         self._lay_out()

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 PANEL = "script_{tab}_instantas_{name}"
 GENERATION_TIMEOUT = 120_000
+
+
+@contextmanager
+def opened(browser: Any, url: str, name: str) -> Iterator[Any]:
+    """A window on the page, ready for use; with SCREENSHOTS set, what it showed last is kept under the name."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1300})
+    page.goto(url)
+    page.wait_for_selector("#txt2img_generate")
+    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    yield page
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+    page.close()
 
 
 @dataclass

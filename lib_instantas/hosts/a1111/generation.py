@@ -24,6 +24,7 @@ from lib_instantas.hosts.a1111.upscaling import Upscaling
 from lib_instantas.hosts.a1111.vae import TiledVAE
 from lib_instantas.hosts.a1111.wildcards import TravellingPrompts, travelling_prompts
 from lib_instantas.infotext import KEY
+from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings
 from lib_instantas.tiling import Size
 
@@ -113,7 +114,7 @@ class Generation:
         scale = self.settings.compose_guidance
         if self.composition is None or name != "sample_hr_pass" or not scale or hasattr(p, "hr_cfg"):
             return nullcontext()
-        return _changed(p, "cfg_scale", scale)
+        return replaced(p, "cfg_scale", scale)
 
     def _enlarged(self, p: Any, name: str) -> AbstractContextManager[None]:
         """While the host encodes the given pictures, they are as large as they are to be."""
@@ -161,16 +162,6 @@ def _is_asked_after_sampling(p: Any) -> bool:
 @cache
 def _hands_over_samples() -> bool:
     return ".post_sample(" in inspect.getsource(processing)
-
-
-@contextmanager
-def _changed(p: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(p, name)
-    setattr(p, name, value)
-    try:
-        yield
-    finally:
-        setattr(p, name, before)
 
 
 def generation_of(p: Any) -> Generation | None:

@@ -19,6 +19,7 @@ from modules import sd_samplers, sd_samplers_common, shared
 from torch import Tensor
 
 from lib_instantas.hosts.a1111.samplers import family
+from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings
 
 INVERTS = "instantas_inverts"
@@ -33,18 +34,13 @@ Sampler = Callable[..., Tensor]
 
 def why_not_inverted(p: Any, settings: Settings) -> str:
     """Why no noise is inverted although it was asked for, in words for the metadata; empty where it is."""
-    if not _is_wanted(settings):
+    if not settings.inverts_noise:
         return ""
     if not hasattr(p, "init_images"):
         return "noise_inversion has no effect in txt2img, where no picture is given"
     if not hasattr(sd_samplers_common, "setup_img2img_steps"):
         return "noise_inversion has no effect on this host, whose samplers cannot be asked for their noise levels"
     return ""
-
-
-def _is_wanted(settings: Settings) -> bool:
-    """ScaleCrafter has no effect of it: its kernels change from evaluation to evaluation, in the other order."""
-    return settings.noise_inversion > 0 and settings.method != "ScaleCrafter"
 
 
 def is_inversion(p: Any) -> bool:
@@ -56,18 +52,12 @@ def is_inversion(p: Any) -> bool:
 def inverting(p: Any, settings: Settings) -> Iterator[None]:
     """Inside, the sampler of `p` begins img2img from inverted noise; it belongs to this one generation."""
     sampler = getattr(p, "sampler", None)
-    if not _is_wanted(settings) or why_not_inverted(p, settings) or sampler is None:
+    if not settings.inverts_noise or why_not_inverted(p, settings) or sampler is None:
         yield
         return
-    own = vars(sampler).get(SAMPLE)
-    setattr(sampler, SAMPLE, _from_inverted_noise(sampler, getattr(sampler, SAMPLE), settings.noise_inversion))
-    try:
+    inverts = _from_inverted_noise(sampler, getattr(sampler, SAMPLE), settings.noise_inversion)
+    with replaced(sampler, SAMPLE, inverts):
         yield
-    finally:
-        if own is None:
-            delattr(sampler, SAMPLE)
-        else:
-            setattr(sampler, SAMPLE, own)
 
 
 def _from_inverted_noise(sampler: Any, sample: Sampler, evaluations: int) -> Sampler:

@@ -13,7 +13,7 @@ from lib_instantas.composition import first_size, second_steps
 from lib_instantas.hosts.a1111.chosen import levels_of_choice, native_side_of_choice
 from lib_instantas.hosts.a1111.native import SD1
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
-from lib_instantas.hosts.a1111.sizes import Output, size_warnings
+from lib_instantas.hosts.a1111.sizes import Output, hires_size, size_warnings
 from lib_instantas.methods import Request
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for
@@ -101,18 +101,12 @@ def passes_of(settings: Settings, controls: Mapping[str, Any], native: int = SD1
             _pass("then ", size, sampler, again),
         ]
     again = int(controls.get("hires_steps", 0)) or steps
+    target = int(controls.get("hr_resize_y", 0)), int(controls.get("hr_resize_x", 0))
+    enlarged = hires_size(size, float(controls.get("hr_scale", 2)), target)
     return [
         _pass("first pass: ", size, sampler, steps),
-        _pass("hires pass: ", _hires_size(size, controls), sampler, again),
+        _pass("hires pass: ", enlarged, sampler, again),
     ]
-
-
-def _hires_size(size: tuple[int, int], controls: Mapping[str, Any]) -> tuple[int, int]:
-    width, height = int(controls.get("hr_resize_x", 0)), int(controls.get("hr_resize_y", 0))
-    if not width and not height:
-        scale = float(controls.get("hr_scale", 2))
-        return int(size[0] * scale), int(size[1] * scale)
-    return height or width * size[0] // size[1], width or height * size[1] // size[0]
 
 
 def _pass(name: str, size: tuple[int, int], sampler: str, steps: int) -> PlannedPass:
@@ -138,7 +132,7 @@ def forecast(
         lines.append(f"The size is the panel's {_shown(passes[-1].size)}, not the page's")
     if not passes:
         lines = [_upscaled(settings, native)]
-    if settings.noise_inversion and settings.method != "ScaleCrafter":
+    if settings.inverts_noise:
         lines.append(f"where a picture is given, {settings.noise_inversion} more evaluations before them for its noise")
     text = "; ".join([*lines, *without_effect(settings), *warnings])
     return text if settings.enabled else f"Off. Switched on: {text}"

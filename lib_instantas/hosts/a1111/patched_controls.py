@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from lib_instantas.replacing import holding
 from lib_instantas.tiling import LATENT_SCALE, Size
 
 LAYERS = "control_layers"
@@ -57,7 +58,7 @@ class PatchedControls:
         with ExitStack() as held:
             for control, seen in zip(self._controls, layers, strict=True):
                 values = {"transformer_options": options} | ({} if whole else {**dict.fromkeys(DERIVED), **seen})
-                held.enter_context(_holding(control, values))
+                held.enter_context(holding(control, values))
             return {"control": _asked(self._controls[0], x, sigma, conditioning, chunks)}
 
 
@@ -92,15 +93,3 @@ def _rows(layer: Tensor, pictures: Sequence[int]) -> Tensor:
     if layer.shape[0] == 1:
         return layer.expand(len(pictures), *layer.shape[1:])
     return layer[[picture % layer.shape[0] for picture in pictures]]
-
-
-@contextmanager
-def _holding(control: Any, values: dict[str, Any]) -> Iterator[None]:
-    """Attributes that the control has, set for a while and then what they were."""
-    known = {name: value for name, value in values.items() if name in vars(control)}
-    before = {name: vars(control)[name] for name in known}
-    vars(control).update(known)
-    try:
-        yield
-    finally:
-        vars(control).update(before)

@@ -9,7 +9,7 @@ from lib_instantas.agreement import without_effect
 from lib_instantas.infotext import KEY, to_text
 from lib_instantas.methods import Dilation
 from lib_instantas.settings import Settings
-from lib_instantas.summary import most_common_size, reaching, tiles_done, why_off
+from lib_instantas.summary import most_common_size, reaching, regions_done, tiles_done, why_off
 from lib_instantas.tiling import TilePlan
 
 INVERSION, FIRST_PASS, HIRES_PASS = "noise inversion", "first pass", "hires pass"
@@ -92,11 +92,9 @@ class Report:
     @property
     def done(self) -> str:
         """In words what was done, or why nothing was."""
-        count = len(self.settings.region_setup.active)
-        regions = [f"{count} region{'s' * (count > 1)}"] if count else []
         notes = [f"{name} {text}" for name, text in (self.lasting | self.notes).items()]
         remarks = [*without_effect(self.settings), *([self.remark] if self.remark else [])]
-        return ", ".join([self._tiles_done, *regions, *notes, *remarks])
+        return ", ".join([self._tiles_done, *regions_done(self.settings.region_setup), *notes, *remarks])
 
     @property
     def _tiles_done(self) -> str:

@@ -55,12 +55,13 @@ def own_size_text(p: Any, settings: Settings, finished: Size | None = None) -> d
     `finished` is the size (height, width) of a picture that the host does not know to be its last stage.
     """
     height, width = finished or (settings.height or p.height, settings.width or p.width)
-    if (width, height) == (p.width, p.height) or _pastes_into_original(p):
+    if (width, height) == (p.width, p.height) or pastes_into_original(p):
         return {}
     return {SIZE_KEY: f"{width}x{height}"}
 
 
-def _pastes_into_original(p: Any) -> bool:
+def pastes_into_original(p: Any) -> bool:
+    """Whether only the masked part of a given picture is inpainted, and what is made goes back into it."""
     return bool(getattr(p, "inpaint_full_res", False) and getattr(p, "image_mask", None))
 
 
@@ -82,12 +83,15 @@ def final_size(p: Any) -> Size:
     """(height, width) in image pixels of the picture that the host will make."""
     if not getattr(p, "enable_hr", False):
         return p.height, p.width
-    if p.hr_resize_x or p.hr_resize_y:
-        return (
-            p.hr_resize_y or p.hr_resize_x * p.height // p.width,
-            p.hr_resize_x or p.hr_resize_y * p.width // p.height,
-        )
-    return int(p.height * p.hr_scale), int(p.width * p.hr_scale)
+    return hires_size((p.height, p.width), p.hr_scale, (p.hr_resize_y, p.hr_resize_x))
+
+
+def hires_size(size: Size, scale: float, target: Size) -> Size:
+    """(height, width) of a hires pass over a picture of this size: its target, a side of 0 following, or a multiple."""
+    if not any(target):
+        return int(size[0] * scale), int(size[1] * scale)
+    height, width = target
+    return height or width * size[0] // size[1], width or height * size[1] // size[0]
 
 
 def cropped(

@@ -15,6 +15,8 @@ import numpy as np
 from modules import images, shared
 from PIL import Image
 
+from lib_instantas.hosts.a1111.sizes import pastes_into_original
+from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.tiling import LATENT_SCALE, Size, round_up
 
@@ -45,12 +47,9 @@ class Upscaling:
     @contextmanager
     def in_place(self, p: Any) -> Iterator[None]:
         """Have the host prepare the enlarged pictures in place of the given ones."""
-        given = p.init_images
-        p.init_images = [self._enlarged(picture, p.resize_mode) for picture in given]
-        try:
+        enlarged = [self._enlarged(picture, p.resize_mode) for picture in p.init_images]
+        with replaced(p, "init_images", enlarged):
             yield
-        finally:
-            p.init_images = given
 
     def _enlarged(self, picture: Image.Image, mode: int) -> Image.Image:
         picture = images.flatten(picture, shared.opts.img2img_background_color)
@@ -93,7 +92,7 @@ def why_not_upscaled(p: Any, settings: Settings) -> str:
         return ""
     if not getattr(p, "init_images", None):
         return "upscale_by has no effect in txt2img, where no picture is given: take the hires pass"
-    if getattr(p, "inpaint_full_res", False) and getattr(p, "image_mask", None) is not None:
+    if pastes_into_original(p):
         return (
             "upscale_by has no effect where only the masked part is inpainted: what is made goes back into the picture"
         )

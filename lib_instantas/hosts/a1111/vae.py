@@ -55,7 +55,7 @@ class TiledVAE:
     @contextmanager
     def hooked(self) -> Iterator[None]:
         """Inside, the model that is loaded now has its coders replaced; a hires pass may have loaded another one."""
-        if self.settings.vae == "off" and self.settings.wrap == "off":
+        if not self.settings.may_tile_vae:
             yield
             return
         if self._stack is not None:
@@ -98,14 +98,13 @@ class TiledVAE:
         try:
             layers = {"decoder": decoder_layers(model.decoder), "encoder": encoder_layers(model.encoder)}
         except (UnsupportedAutoencoder, AttributeError) as reason:
-            if self.settings.vae == "on" or any(self.settings.wraps_per_axis):
+            if self.settings.must_tile_vae:
                 raise SettingsError(f"vae must be off, and wrap off, with this model's VAE: {reason}") from None
             logger.info("InstantAS: the VAE stays as it is: %s", reason)
             return
-        always = self.settings.vae != "auto" or any(self.settings.wraps_per_axis)
         for name in layers:
             module = getattr(model, name)
-            coder = _Coder(self, name, layers[name], options, None if always else module.forward)
+            coder = _Coder(self, name, layers[name], options, None if self.settings.must_tile_vae else module.forward)
             self._stack.enter_context(replaced_forward(module, coder))
 
 

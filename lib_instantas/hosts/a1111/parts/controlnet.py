@@ -18,6 +18,7 @@ from lib_instantas.denoiser import ModelCall
 from lib_instantas.fusion import canvas_scale, cut
 from lib_instantas.hosts.a1111.parts import HostPart, SamplingPass
 from lib_instantas.hosts.a1111.parts.image_adapters import ImageAdapterInTiles, is_image_adapter
+from lib_instantas.replacing import holding
 
 WHOLE = frozenset({"AttentionInjection", "ReVision", "IPAdapter", "T2I_StyleAdapter"})
 """Kinds of control that look at the reference as a picture of its own, not as a layer on the canvas."""
@@ -44,13 +45,13 @@ class ControlNetHints(HostPart):
         if call.plan.is_whole_canvas:
             yield
             return
-        with ExitStack() as swapped:
+        with ExitStack() as stack:
             for unit in units_of(self._work.p):
-                swapped.enter_context(_swapped(unit, self._values(unit, call)))
+                stack.enter_context(holding(unit, self._values(unit, call)))
                 for adapter in _caching_adapters(unit):
-                    swapped.enter_context(_swapped(adapter, {"control": None, "hint_cond": None}))
+                    stack.enter_context(holding(adapter, {"control": None, "hint_cond": None}))
                 if is_image_adapter(unit.control_model):
-                    swapped.enter_context(self._in_tiles(unit.control_model)(call))
+                    stack.enter_context(self._in_tiles(unit.control_model)(call))
             yield
 
     def _in_tiles(self, adapter: Any) -> ImageAdapterInTiles:
@@ -114,15 +115,3 @@ def _latents_that_fit(unit: Any, call: ModelCall) -> dict[str, Any]:
     latents = getattr(unit, "used_hint_cond_latent", None)
     fits = latents is None or latents.shape[0] == call.rows * len(call.tiles)
     return {} if fits else {"used_hint_cond_latent": None}
-
-
-@contextmanager
-def _swapped(target: Any, values: dict[str, Any]) -> Iterator[None]:
-    """Attributes set past any property, and set back to the very objects they were."""
-    known = {name: value for name, value in values.items() if name in vars(target)}
-    before = {name: vars(target)[name] for name in known}
-    vars(target).update(known)
-    try:
-        yield
-    finally:
-        vars(target).update(before)

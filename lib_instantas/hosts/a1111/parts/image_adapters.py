@@ -7,7 +7,7 @@ canvas on which the adapter acts is cut with the tiles.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.fusion import cut
+from lib_instantas.replacing import replaced
 
 MASKING = "apply_effective_region_mask"
 """The neighbour's method that keeps the adapter to its region: [rows, pixels, channels] in, the same out."""
@@ -37,16 +38,12 @@ class ImageAdapterInTiles:
     @contextmanager
     def __call__(self, call: ModelCall) -> Iterator[None]:
         """Keys and values of the picture for as many rows as the call has, and the region of its tiles."""
-        own = vars(self._adapter)
-        before = own["cache"]
-        own["cache"] = self._caches.setdefault(call.rows * len(call.tiles), {})
-        if own.get("effective_region_mask") is not None:
-            own[MASKING] = self._masking(call)
-        try:
+        with ExitStack() as stack:
+            cache = self._caches.setdefault(call.rows * len(call.tiles), {})
+            stack.enter_context(replaced(self._adapter, "cache", cache))
+            if vars(self._adapter).get("effective_region_mask") is not None:
+                stack.enter_context(replaced(self._adapter, MASKING, self._masking(call)))
             yield
-        finally:
-            own.pop(MASKING, None)
-            own["cache"] = before
 
     def _masking(self, call: ModelCall) -> Callable[[Tensor], Tensor]:
         masks: dict[int, Tensor] = {}

@@ -7,13 +7,14 @@ was trained; the borders of the picture meet because the tiles reach around them
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
 
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.hosts.a1111.parts import HostPart, SamplingPass
+from lib_instantas.replacing import replaced
 
 
 def padding_as_trained(work: SamplingPass) -> HostPart | None:
@@ -35,10 +36,7 @@ class PaddingAsTrained(HostPart):
         if call.plan.is_whole_canvas:
             yield
             return
-        for convolution in self._convolutions:
-            convolution.padding_mode = "zeros"
-        try:
-            yield
-        finally:
+        with ExitStack() as stack:
             for convolution in self._convolutions:
-                convolution.padding_mode = "circular"
+                stack.enter_context(replaced(convolution, "padding_mode", "zeros"))
+            yield
