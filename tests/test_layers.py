@@ -17,7 +17,7 @@ PACKAGES = ("lib_instantas", "benchmarks", "small_world")
 CORE = ("bridging", "conditioning", "denoiser", "edges", "fusion", "methods", "options", "settings", "tiling", "vae")
 """What a method, a grid, or the tiled autoencoder needs: it knows no host, no page and no command."""
 ABOVE = ("hosts", "editor", "serve", "cli", "training", "texts")
-DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
 def module_of(file: Path) -> str:

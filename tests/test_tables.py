@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,23 @@ from tiny_pipelines import sd_pipeline
 
 from benchmarks.tables import paper
 from benchmarks.tables.layout import bar_chart, contact_sheet, markdown_table
-from benchmarks.tables.measures import Difference, compare, kernel_distance, native_crops, spread
-from benchmarks.tables.pictures import OWN_PICTURES, Easel, PictureSets, judge_features
+from benchmarks.tables.measures import (
+    Difference,
+    Judged,
+    Quality,
+    compare,
+    compare_seams,
+    kernel_distance,
+    native_crops,
+    spread,
+    steps_of,
+)
+from benchmarks.tables.pictures import OWN_PICTURES, Easel, PictureSets
 from benchmarks.tables.sections import SECTIONS, sections
+from benchmarks.tables.subjects import Subjects
 from benchmarks.tables.variants import ALIGNMENT, DIRECT, FIELD, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
 from lib_instantas.methods import METHODS, Request, make_method
 from lib_instantas.settings import parse_settings
-from small_world.judge import load_judge
-from small_world.renderer import render
-from small_world.scene import Scene
 
 ROWS = {**TABLE_1, **TABLE_3, **STRIDES, **ALIGNMENT, **OFFSETS, **FIELD}
 DISTINCT = {
@@ -33,7 +40,9 @@ DISTINCT = {
 }
 
 
-SCENES = [Scene("sea", "day"), Scene("city", "night")]
+SUBJECTS = Subjects(("the sea by day", "a city at night"))
+ONE = Subjects(SUBJECTS.prompts[:1])
+SHAPE = (1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sets(model: Path) -> PictureSets:
-    return PictureSets(Easel(model), SCENES, steps=2)
+    return PictureSets(Easel(model), SUBJECTS, steps=2)
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))
@@ -58,14 +67,14 @@ def test_every_row_stands_for_settings_that_its_method_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(DISTINCT))
 def test_pictures_are_of_the_size_asked_for_and_made_once(sets: PictureSets, name: str) -> None:
-    made = sets.pictures(DISTINCT[name], (64, 128))
+    made = sets.pictures(DISTINCT[name], SHAPE)
     assert [picture.size for picture in made.pictures] == [(128, 64)] * 2
-    assert sets.pictures(DISTINCT[name], (64, 128)) is made
+    assert sets.pictures(DISTINCT[name], SHAPE) is made
 
 
 def test_fixed_offsets_are_another_picture_and_leave_the_method_as_it_was(sets: PictureSets) -> None:
     before = METHODS["FSTD"]
-    fixed, random = (sets.pictures(DISTINCT[name], (64, 128)).pictures[0] for name in ("fixed", "random"))
+    fixed, random = (sets.pictures(DISTINCT[name], SHAPE).pictures[0] for name in ("fixed", "random"))
     assert METHODS["FSTD"] is before
     assert fixed.tobytes() != random.tobytes()
 
@@ -76,30 +85,30 @@ def test_the_panorama_pipeline_asks_the_model_for_windows_of_its_own_size(sets: 
         lambda module, args, kwargs: sizes.add(tuple((args[0] if args else kwargs["sample"]).shape[-2:])),
         with_kwargs=True,
     )
-    PictureSets(sets.easel, [Scene("sea", "day")], steps=1).pictures(PANORAMA, (64, 128))
+    PictureSets(sets.easel, ONE, steps=1).pictures(PANORAMA, SHAPE)
     hook.remove()
     assert sizes == {(8, 8)}
 
 
 def test_own_pictures_are_of_the_models_size_and_begin_with_noise_of_their_own(sets: PictureSets) -> None:
     own = sets.own()
-    assert [picture.size for picture in own] == [(64, 64)] * len(SCENES) * OWN_PICTURES
+    assert [picture.size for picture in own] == [(64, 64)] * len(SUBJECTS) * OWN_PICTURES
     assert len({picture.tobytes() for picture in own}) == len(own)
 
 
 def test_a_run_that_was_cut_short_goes_on_from_what_it_kept(model: Path, tmp_path: Path) -> None:
-    first = PictureSets(Easel(model, folder=tmp_path), SCENES[:1], steps=2).pictures(DIRECT, (64, 128))
+    first = PictureSets(Easel(model, folder=tmp_path), ONE, steps=2).pictures(DIRECT, SHAPE)
     kept = list(tmp_path.rglob("*.png"))
     written = [file.stat().st_mtime_ns for file in kept]
-    again = PictureSets(Easel(model, folder=tmp_path), SCENES, steps=2).pictures(DIRECT, (64, 128))
+    again = PictureSets(Easel(model, folder=tmp_path), SUBJECTS, steps=2).pictures(DIRECT, SHAPE)
     assert [file.stat().st_mtime_ns for file in kept] == written
     assert again.pictures[0].tobytes() == first.pictures[0].tobytes()
     assert len(again.pictures) == 2
 
 
 def test_workers_paint_what_one_paints(sets: PictureSets, model: Path) -> None:
-    together = PictureSets(Easel(model, workers=2), SCENES, steps=2).pictures(DIRECT, (64, 128)).pictures
-    alone = sets.pictures(DIRECT, (64, 128)).pictures
+    together = PictureSets(Easel(model, workers=2), SUBJECTS, steps=2).pictures(DIRECT, SHAPE).pictures
+    alone = sets.pictures(DIRECT, SHAPE).pictures
     # Workers have one thread each, so sums of bfloat16 are rounded in another order.
     assert all(_apart(*pair) < 2 for pair in zip(together, alone, strict=True))
     assert _apart(together[0], together[1]) > 4
@@ -119,13 +128,18 @@ def test_two_sets_are_told_apart_by_what_differs_in_every_scene_and_not_by_what_
     assert abs(compare(same, close, own).value) < 1e-3
 
 
-def test_what_is_alike_for_synchronising_lies_between_0_and_1_apart() -> None:
-    """As far as LPIPS puts pictures apart, on which the method's weight rests; in the judge's own units it is 100s."""
-    shown = [Scene("sea", "day"), Scene("city", "night"), Scene("desert", "sunset")]
-    drawn = torch.stack([torch.from_numpy(render(scene, (256, 256)).pixels.copy()) for scene in shown])
-    features = judge_features(load_judge())(drawn.permute(0, 3, 1, 2) / 127.5 - 1)
-    apart = [float((a - b).square().mean()) for a, b in combinations(features, 2)]
-    assert all(0.1 < value < 1 for value in apart)
+def test_seams_are_compared_over_the_same_pictures() -> None:
+    """Pictures differ far more among each other than a seam does; both sets have the same ones."""
+    generator = torch.Generator().manual_seed(0)
+    plain = torch.randn(12, 3, 64, 256, generator=generator) * torch.logspace(-2, 0, 12)[:, None, None, None]
+    edge = plain.std((1, 2, 3), keepdim=True) * (torch.arange(256) >= 128)
+    alone, again, joined = (
+        Judged(Quality(0, 0, 1), torch.zeros(12, 1, 1), steps_of(pictures, 64), 64)
+        for pictures in (plain, plain.clone(), plain + 3 * edge)
+    )
+    assert compare_seams(joined, alone).told
+    assert compare_seams(joined, alone).value > 0
+    assert compare_seams(again, alone) == Difference(0, 0)
 
 
 def test_the_kernel_distance_is_zero_on_average_for_one_law_and_large_for_two() -> None:
@@ -147,7 +161,7 @@ def test_spread_is_the_mean_distance_of_pairs() -> None:
 
 def test_crops_lie_at_every_half_of_their_side() -> None:
     pictures = torch.arange(512.0).expand(1, 3, 256, 512)
-    assert [float(crop[0, 0, 0]) for crop in native_crops(pictures)] == [0, 128, 256]
+    assert [float(crop[0, 0, 0]) for crop in native_crops(pictures, 256)] == [0, 128, 256]
 
 
 def test_the_sentence_names_just_the_pairs_that_are_told_apart_and_stand_the_other_way_round() -> None:

@@ -17,8 +17,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from benchmarks.memory.allocations import AllocationMeter
-from benchmarks.tables.pictures import Easel, Order
-from benchmarks.tables.variants import Variant
+from benchmarks.tables.painters import Order
+from benchmarks.tables.pictures import Easel
+from benchmarks.tables.variants import OWN, Shape, Variant
 from benchmarks.unet import NATIVE, inputs, sd20_unet
 from lib_instantas.denoiser import AUTO_BATCH_PIXELS, TiledDenoiser
 from lib_instantas.methods import Request, make_method
@@ -28,7 +29,6 @@ from lib_instantas.tiling import LATENT_SCALE, Size, TilePlan
 GUIDED_ROWS = 2
 """One conditional and one unconditional row."""
 STEPS = 50
-NATIVE_PICTURE = (256, 256)
 
 
 @dataclass(frozen=True)
@@ -121,19 +121,19 @@ def _clock(device: torch.device) -> float:
     return time.process_time()
 
 
-def peak_of(easel: Easel, variant: Variant, size: Size) -> float:
+def peak_of(easel: Easel, variant: Variant, shape: Shape) -> float:
     """MiB of tensors alive at once, besides the weights, in two steps of a picture before it is decoded.
 
     Decoding is the same for all methods, and on a small model the larger part.
     """
     easel = replace(easel, folder=None)  # A picture that was kept would show nothing.
-    easel.paint_one(Order(variant, NATIVE_PICTURE, "the sea by day", 0, 1))
+    easel.paint_one(Order(variant, easel.size(OWN), "the sea by day", 0, 1))
     device = torch.device(easel.device).type
     peaks: list[int] = []
     with AllocationMeter() as meter:
         hook = easel.pipeline.unet.register_forward_hook(lambda *_: peaks.append(meter.peak[device]))
         try:
-            easel.paint_one(Order(variant, size, "the sea by day", 0, 2))
+            easel.paint_one(Order(variant, easel.size(shape), "the sea by day", 0, 2))
         finally:
             hook.remove()
     return peaks[-1] / 2**20

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from benchmarks.tables.measures import Difference
 
 INSTANTAS_1 = {
-    "256x512": {"MultiDiffusion": 23.62, "direct": 22.34, "ElasticDiffusion": 61.20, "SyncDiffusion": 20.19,
+    (1, 2): {"MultiDiffusion": 23.62, "direct": 22.34, "ElasticDiffusion": 61.20, "SyncDiffusion": 20.19,
                 "ScaleCrafter": 21.36, "InstantAS": 20.58},
-    "256x1024": {"MultiDiffusion": 25.43, "direct": 24.98, "ElasticDiffusion": 63.38, "SyncDiffusion": 25.17,
+    (1, 4): {"MultiDiffusion": 25.43, "direct": 24.98, "ElasticDiffusion": 63.38, "SyncDiffusion": 25.17,
                  "ScaleCrafter": 25.10, "InstantAS": 23.19},
-    "512x256": {"MultiDiffusion": 39.92, "direct": 37.03, "ElasticDiffusion": 81.67, "SyncDiffusion": 38.93,
+    (2, 1): {"MultiDiffusion": 39.92, "direct": 37.03, "ElasticDiffusion": 81.67, "SyncDiffusion": 38.93,
                 "ScaleCrafter": 37.21, "InstantAS": 37.69},
-    "1024x256": {"MultiDiffusion": 42.95, "direct": 39.84, "ElasticDiffusion": 67.11, "SyncDiffusion": 40.18,
+    (4, 1): {"MultiDiffusion": 42.95, "direct": 39.84, "ElasticDiffusion": 67.11, "SyncDiffusion": 40.18,
                  "ScaleCrafter": 39.92, "InstantAS": 37.19},
 }  # fmt: skip
-"""FID by size (InstantAS, table 1), under the names of our sizes, which are half of theirs."""
+"""FID by height and width in sides of the model's own pictures (InstantAS, table 1)."""
 
 INSTANTAS_2_SECONDS = {
     "512x1024": {"MultiDiffusion": 12.9, "direct": 5.5, "ElasticDiffusion": 48.2, "SyncDiffusion": 93.8,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,26 +14,20 @@ from typing import Any
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
-from torch.nn import functional as F
 
 from benchmarks.report import progress
-from benchmarks.tables.changes import changed
-from benchmarks.tables.variants import DIRECT, Variant
+from benchmarks.tables.painters import Order, is_small_world, job_of, painted, panorama
+from benchmarks.tables.subjects import Subjects
+from benchmarks.tables.variants import DIRECT, OWN, Shape, Variant
+from lib_instantas.errors import SettingsError
 from lib_instantas.hosts.checkpoints import load_pipeline
-from lib_instantas.hosts.standalone import Generator, Job
-from lib_instantas.hosts.synchronising import Features
-from lib_instantas.settings import parse_settings
+from lib_instantas.hosts.staging import native_of
+from lib_instantas.hosts.standalone import Generator
 from lib_instantas.tiling import LATENT_SCALE, Size
-from small_world.judge import Judge, load_judge
 from small_world.progress import channels_last, keep_memory
-from small_world.scene import Scene, describe
 
-GUIDANCE = 5.0
 OWN_PICTURES = 8
-"""Pictures of the model's own size for each prompt, which FID-W compares with."""
-TILE_BATCH = 32
-"""Tiles at once, for every method alike: one at a time, the small tiles of a small model would cost twice."""
+"""Pictures of the model's own size for each subject, which distances compare with."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +58,36 @@ class Easel:
         """The checkpoint, loaded in this process."""
         return _pipeline(self.model, self.device)
 
+    @property
+    def is_small_world(self) -> bool:
+        """Whether it is the model that ships with the project."""
+        return is_small_world(self.model)
+
+    @property
+    def guidance(self) -> float:
+        """5 for Small World, else InstantAS's (section 4)."""
+        return 5.0 if self.is_small_world else 7.5
+
+    @property
+    def side(self) -> int:
+        """Of the pictures that the model knows, image pixels."""
+        return native_of(self.pipeline) * LATENT_SCALE
+
+    def size(self, shape: Shape) -> Size:
+        """Height and width in image pixels."""
+        return shape[0] * self.side, shape[1] * self.side
+
+    def refusal(self, variant: Variant, shape: Shape) -> str:
+        """Why this model cannot make such a picture; empty if it can."""
+        if variant.peer:
+            return f"{variant.peer} is for SD 1.x and 2.x" if hasattr(self.pipeline, "text_encoder_2") else ""
+        try:
+            order = Order(variant, self.size(shape), "", 0, 1)
+            Generator(self.pipeline).check(job_of(order, native_of(self.pipeline), self.guidance))
+        except SettingsError as reason:
+            return str(reason)
+        return ""
+
     def paint(self, orders: list[Order]) -> list[tuple[Image.Image, float]]:
         """Pictures and the seconds of each."""
         if self.workers == 1:
@@ -87,32 +111,12 @@ class Easel:
         return picture, seconds
 
     def _painted(self, order: Order) -> tuple[Image.Image, float]:
-        peer = PanoramaPainter if order.variant.peer else partial(EnginePainter, variant=order.variant)
-        painter = peer(self.pipeline)
+        paint = panorama if order.variant.peer else painted
         clock = time.perf_counter if self.device == "cuda" else time.process_time
         started = clock()
         with torch.autocast(torch.device(self.device).type, torch.bfloat16):
-            picture = painter(order.prompt, order.size, order.seed, order.steps)
+            picture = paint(self.pipeline, order, self.guidance)
         return picture, clock() - started
-
-
-@dataclass(frozen=True)
-class Order:
-    """One picture that is asked for, of (height, width) image pixels."""
-
-    variant: Variant
-    size: Size
-    prompt: str
-    seed: int
-    steps: int
-
-    def name(self) -> str:
-        """A name for its file, in a folder of its variant's."""
-        settings = self.variant.described().replace(" ", "-").replace(",", "") or "peer"
-        change = f"-{self.variant.change}" if self.variant.change else ""
-        return (
-            f"{settings}{change}/{self.size[1]}x{self.size[0]}-{self.steps}-{self.seed}-{self.prompt.replace(' ', '-')}"
-        )
 
 
 @cache
@@ -135,97 +139,33 @@ def _prepare_worker() -> None:
 
 @dataclass
 class PictureSets:
-    """An easel, the scenes to make pictures of in how many steps, and the sets made so far."""
+    """An easel, the subjects to make pictures of in how many steps, and the sets made so far."""
 
     easel: Easel
-    scenes: list[Scene]
+    subjects: Subjects
     steps: int
-    made: dict[tuple[Variant, Size], PictureSet] = field(default_factory=dict)
+    made: dict[tuple[Variant, Shape], PictureSet] = field(default_factory=dict)
     _own: list[PictureSet] = field(default_factory=list)
 
     def own(self) -> tuple[Image.Image, ...]:
-        """The model's own pictures of the size that it knows, OWN_PICTURES for each scene, scene by scene."""
+        """The model's own pictures of the size that it knows, OWN_PICTURES for each subject, subject by subject."""
         if not self._own:
-            side = int(self.easel.pipeline.unet.config.sample_size) * LATENT_SCALE
-            repeated = [scene for scene in self.scenes for _ in range(OWN_PICTURES)]
-            self._own.append(self._make(DIRECT, (side, side), repeated, first_seed=10**4))
+            repeated = [prompt for prompt in self.subjects.prompts for _ in range(OWN_PICTURES)]
+            self._own.append(self._make(DIRECT, OWN, repeated, first_seed=10**4))
             progress(f"{len(repeated)} pictures of the model's own size: {self._own[0].seconds:.1f} s a picture")
         return self._own[0].pictures
 
-    def pictures(self, variant: Variant, size: Size) -> PictureSet:
-        """The set of a variant at (height, width) image pixels."""
-        key = (variant, size)
+    def pictures(self, variant: Variant, shape: Shape) -> PictureSet:
+        """The set of a variant in a shape."""
+        key = (variant, shape)
         if key not in self.made:
-            self.made[key] = self._make(variant, size, self.scenes)
-            progress(f"{variant.described()} {size[1]}x{size[0]}: {self.made[key].seconds:.1f} s a picture")
+            self.made[key] = self._make(variant, shape, self.subjects.prompts)
+            height, width = self.easel.size(shape)
+            progress(f"{variant.described()} {width}x{height}: {self.made[key].seconds:.1f} s a picture")
         return self.made[key]
 
-    def _make(self, variant: Variant, size: Size, scenes: list[Scene], first_seed: int = 0) -> PictureSet:
-        seeded = enumerate(scenes, first_seed)
-        orders = [Order(variant, size, describe(scene), seed, self.steps) for seed, scene in seeded]
+    def _make(self, variant: Variant, shape: Shape, prompts: Sequence[str], first_seed: int = 0) -> PictureSet:
+        size = self.easel.size(shape)
+        orders = [Order(variant, size, prompt, seed, self.steps) for seed, prompt in enumerate(prompts, first_seed)]
         pictures, seconds = zip(*self.easel.paint(orders), strict=True)
         return PictureSet(pictures, median(seconds))
-
-
-@dataclass
-class EnginePainter:
-    """Pictures through the engine; for SyncDiffusion the judge's features say what is alike."""
-
-    pipeline: Any
-    variant: Variant
-
-    def __call__(self, prompt: str, size: Size, seed: int, steps: int) -> Image.Image:
-        """One picture of (height, width) image pixels."""
-        settings = parse_settings({"enabled": True, "tile_batch": TILE_BATCH, **dict(self.variant.settings)})
-        job = Job(prompt, size, settings, seed=seed, steps=steps, guidance=GUIDANCE, sampler="DDIM")
-        features = judge_features(load_judge())
-        with changed(settings.method, self.variant.change) if self.variant.change else nullcontext():
-            return Generator(self.pipeline, features=features)(job).image
-
-
-def judge_features(judge: Judge) -> Features:
-    """What SyncDiffusion takes for alike: the judge's features of pictures in -1..1.
-
-    Their directions alone, so that the mean square of a difference lies between 0 and 1 as LPIPS, on which the
-    method's weight rests, mostly does.
-    """
-
-    def features(pictures: Tensor) -> Tensor:
-        found: Tensor = judge(pictures.float().cpu() / 2 + 0.5)[3]
-        return F.normalize(found) * (found.shape[1] / 2) ** 0.5
-
-    return features
-
-
-class PanoramaPainter:
-    """The outside peer: MultiDiffusion as diffusers has it, on the same weights and seeds.
-
-    Its windows are 64 latent pixels and its stride is 8 whatever the model; here both are scaled to the model's side.
-    """
-
-    def __init__(self, pipeline: Any) -> None:
-        from diffusers import DDIMScheduler, StableDiffusionPanoramaPipeline
-
-        side = int(pipeline.unet.config.sample_size)
-        parts = {name: getattr(pipeline, name) for name in ("vae", "text_encoder", "tokenizer", "unet")}
-        scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
-        panorama: Any = StableDiffusionPanoramaPipeline
-        self.peer = panorama(
-            **parts, scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False
-        )
-        self.peer.get_views = partial(self.peer.get_views, window_size=side, stride=side // 8)
-        self.peer.set_progress_bar_config(disable=True)
-
-    def __call__(self, prompt: str, size: Size, seed: int, steps: int) -> Image.Image:
-        """One picture of (height, width) image pixels, beginning with the same noise as the engine's."""
-        image: Image.Image = self.peer(
-            prompt,
-            height=size[0],
-            width=size[1],
-            num_inference_steps=steps,
-            guidance_scale=GUIDANCE,
-            view_batch_size=TILE_BATCH,
-            generator=torch.Generator("cpu").manual_seed(seed),
-        ).images[0]
-        assert (image.height, image.width) == tuple(side // LATENT_SCALE * LATENT_SCALE for side in size)
-        return image

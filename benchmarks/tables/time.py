@@ -13,9 +13,10 @@ from benchmarks.tables import paper
 from benchmarks.tables.bench import Bench, Section
 from benchmarks.tables.cost import cost_of, peak_of, seconds_per_evaluation
 from benchmarks.tables.layout import markdown_table
-from benchmarks.tables.pictures import TILE_BATCH
-from benchmarks.tables.variants import SIZES, TABLE_1, WIDE, Variant
+from benchmarks.tables.painters import tiles_at_once
+from benchmarks.tables.variants import SHAPES, TABLE_1, WIDE, Shape, Variant
 from benchmarks.unet import sd15_unet
+from lib_instantas.hosts.staging import native_of
 from lib_instantas.tiling import Size
 
 PLANNED = {name: TABLE_1[name] for name in ("MultiDiffusion", "direct", "InstantAS")}
@@ -25,38 +26,39 @@ TIMED = ("512x1024", "512x2048")
 
 
 def instantas_2(bench: Bench) -> Section:
-    """Time and memory: measured on Small World, timed on SD 1.5's shape, counted for SD 2.0's."""
-    pictures, measured = small_world(bench)
+    """Time and memory: measured on the model, timed on SD 1.5's shape, counted for SD 2.0's."""
+    pictures, measured = whole_pictures(bench)
     evaluations, counted = stable_diffusion(() if bench.quick else TIMED)
-    at_wide = {name: one["seconds"] for name, one in measured["256x1024"].items()}
+    at_wide = {name: one["seconds"] for name, one in measured[bench.label(WIDE)].items()}
     text = (
         f"InstantAS is {at_wide['MultiDiffusion'] / at_wide['InstantAS']:.1f} times as fast as MultiDiffusion at its "
-        f"paper's overlap at 256x1024, decoding included.\n\n{evaluations}\n\nOne evaluation with guidance, the second "
-        "of a run. Counted on a UNet of SD 2.0's shape in fp16: tiles, 10^12 multiply-adds, GiB of tensors alive at "
-        "once besides the weights and the VAE (the paper's memory holds both). Timed on one of SD 1.5's shape in "
-        f"bfloat16 on this machine: time over direct's. `benchmarks.card` times whole runs on a card."
+        f"paper's overlap at {bench.label(WIDE)}, decoding included.\n\n{evaluations}\n\nOne evaluation with guidance, "
+        "the second of a run. Counted on a UNet of SD 2.0's shape in fp16: tiles, 10^12 multiply-adds, GiB of tensors "
+        "alive at once besides the weights and the VAE (the paper's memory holds both). Timed on one of SD 1.5's shape "
+        "in bfloat16 on this machine: time over direct's. `benchmarks.card` times whole runs on a card."
     )
+    tiles = tiles_at_once(native_of(bench.sets.easel.pipeline))
     return Section(
         "instantas-2",
         "InstantAS, table 2: time and memory",
-        f"Whole pictures of Small World: seconds, MiB of tensors alive at once besides the weights and the decoder "
-        f"(up to {TILE_BATCH} tiles at once; fewer need less).\n\n{pictures}",
+        f"Whole pictures: seconds, MiB of tensors alive at once besides the weights and the decoder (up to {tiles} "
+        f"tiles at once; fewer need less).\n\n{pictures}",
         text,
-        {"small_world": measured, "stable_diffusion": counted},
-        {"seconds a picture, Small World 256x1024": at_wide},
+        {"whole_pictures": measured, "stable_diffusion": counted},
+        {f"seconds a picture at {bench.label(WIDE)}": at_wide},
     )
 
 
-def small_world(bench: Bench) -> tuple[str, dict[str, dict[str, dict[str, float]]]]:
+def whole_pictures(bench: Bench) -> tuple[str, dict[str, dict[str, dict[str, float]]]]:
     """The table of whole pictures, and its figures by size and method."""
     figures: dict[str, dict[str, dict[str, float]]] = {}
     rows: list[list[object]] = []
-    for label, size in ({"256x1024": WIDE} if bench.quick else SIZES).items():
-        variants = bench.methods(label)
-        times = {name: bench.seconds(variant, size) for name, variant in variants.items()}
-        peaks = {name: peak_of(bench.sets.easel, variant, size) for name, variant in variants.items()}
+    for shape in (WIDE,) if bench.quick else SHAPES:
+        label, variants = bench.label(shape), bench.methods(shape)
+        times = {name: bench.seconds(variant, shape) for name, variant in variants.items()}
+        peaks = {name: peak_of(bench.sets.easel, variant, shape) for name, variant in variants.items()}
         figures[label] = {name: {"seconds": times[name], "mebibytes": peaks[name]} for name in times}
-        theirs = paper.INSTANTAS_2_SECONDS[_twice(label)]
+        theirs = paper.INSTANTAS_2_SECONDS[_of_the_paper(shape)]
         for name, seconds in times.items():
             row = [f"{label} {name}", seconds, seconds / times["direct"], _ratio(theirs, name), peaks[name]]
             rows.append([*row, peaks[name] / peaks["direct"]])
@@ -99,7 +101,6 @@ def _pixels(label: str) -> Size:
     return int(height), int(width)
 
 
-def _twice(label: str) -> str:
-    """The paper's size for one of ours, which is half of it."""
-    height, width = _pixels(label)
-    return f"{2 * height}x{2 * width}"
+def _of_the_paper(shape: Shape) -> str:
+    """The paper's name for a shape, with its model of 512x512."""
+    return f"{512 * shape[0]}x{512 * shape[1]}"

@@ -16,22 +16,23 @@ from torch import Tensor
 
 from benchmarks.tables.per_tile_noise import KINDS, fused_noise
 from lib_instantas.denoiser import TiledDenoiser
+from lib_instantas.hosts.staging import native_of
 from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import parse_settings
 
-GUIDANCE, CANVAS = 5.0, (32, 96)
-
 
 @torch.no_grad()
-def sample(pipeline: Any, prompt: str, kind: str, seed: int, steps: int, overlap: float = 0.75) -> Tensor:
-    """Latents [1, 4, H, W] of a run in which noise is of this kind (one of KINDS)."""
+def sample(pipeline: Any, prompt: str, kind: str, seed: int, steps: int, guidance: float) -> Tensor:
+    """Latents [1, 4, H, W], three times as wide as high, of a run in which noise is of this kind (one of KINDS)."""
     from diffusers import DDIMScheduler
 
-    settings = parse_settings({"method": "MultiDiffusion", "overlap": overlap})
-    method = make_method(Request(CANVAS, int(pipeline.unet.config.sample_size), settings))
+    side, device, dtype = native_of(pipeline), pipeline.unet.device, pipeline.unet.dtype
+    canvas = (side, 3 * side)
+    settings = parse_settings({"method": "MultiDiffusion", "overlap": 0.75})
+    method = make_method(Request(canvas, side, settings))
     scheduler: Any = DDIMScheduler.from_config(pipeline.scheduler.config)
-    scheduler.set_timesteps(steps)
-    without, with_prompt = reversed(pipeline.encode_prompt(prompt, "cpu", 1, True))
+    scheduler.set_timesteps(steps, device=device)
+    without, with_prompt = reversed(pipeline.encode_prompt(prompt, device, 1, True))
     prompts = torch.cat([without, with_prompt])
 
     def model(x: Tensor, timestep: Tensor, **conditioning: Tensor) -> Tensor:
@@ -40,11 +41,11 @@ def sample(pipeline: Any, prompt: str, kind: str, seed: int, steps: int, overlap
 
     denoiser = TiledDenoiser(model, method)
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(1, 4, *CANVAS, generator=generator)
+    x = torch.randn(1, 4, *canvas, generator=generator).to(device, dtype)
     for timestep in scheduler.timesteps:
         plain, prompted = denoiser(torch.cat([x, x]), timestep, encoder_hidden_states=prompts).chunk(2)
-        noise = fused_noise(method.plan(0), kind, 1, 4, generator)
-        guided = plain + GUIDANCE * (prompted - plain)
+        noise = fused_noise(method.plan(0), kind, 1, 4, generator).to(x)
+        guided = plain + guidance * (prompted - plain)
         x = scheduler.step(guided, timestep, x, eta=1.0, variance_noise=noise).prev_sample
     return x
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lib_instantas.tiling import Size
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -105,12 +103,17 @@ FIELD = {
 SCALECRAFTER = engine("ScaleCrafter")
 DILATED = {
     "direct": DIRECT,
+    "ScaleCrafter": SCALECRAFTER,
+    "ScaleCrafter, two levels": engine("ScaleCrafter", dilated_levels=2),
+    "InstantAS": INSTANTAS,
+}
+DILATED_SMALL_WORLD = {
+    "direct": DIRECT,
     "ScaleCrafter": engine("ScaleCrafter", dilated_levels=2),
     "ScaleCrafter, one level": engine("ScaleCrafter", dilated_levels=1),
     "InstantAS": INSTANTAS,
 }
 """ScaleCrafter's table 1. The paper dilates the deepest of four levels; Small World has three, and needs two."""
-SQUARE: Size = (512, 512)
 
 DILATED_4X = {
     "direct": DIRECT,
@@ -127,10 +130,15 @@ DILATED_16X = {
     "without noise-damping": replace(SCALECRAFTER, change="without-damping"),
 }
 """ScaleCrafter's table 4 at 4 and 16 times the model's area."""
-LARGE_SQUARE: Size = (1024, 1024)
 
-WIDE: Size = (256, 1024)
-SIZES: dict[str, Size] = {"256x512": (256, 512), "256x1024": WIDE, "512x256": (512, 256), "1024x256": (1024, 256)}
-"""Height x width in pixels of a 256-pixel model, as the paper's 512x1024 ... are of a 512-pixel one."""
-SYNC_SIZES = ("256x1024",)
+Shape = tuple[int, int]
+"""Height and width of a picture, in sides of the pictures that the model knows."""
+
+OWN: Shape = (1, 1)
+WIDE: Shape = (1, 4)
+SHAPES: tuple[Shape, ...] = ((1, 2), WIDE, (2, 1), (4, 1))
+"""Of InstantAS's tables 1 and 2: the paper's 512x1024, 512x2048, 1024x512 and 2048x512 with a model of 512x512."""
+SQUARE: Shape = (2, 2)
+LARGE_SQUARE: Shape = (4, 4)
+SYNC_SHAPES = (WIDE,)
 """Where SyncDiffusion has a row: it takes 20 times as long as InstantAS."""

@@ -13,6 +13,7 @@ from lib_instantas.agreement import Offer, check, without_effect
 from lib_instantas.attention_layers import has_cross_attention
 from lib_instantas.capabilities import ALL, Capability
 from lib_instantas.denoiser import Part
+from lib_instantas.errors import SettingsError
 from lib_instantas.hosts.diffusers_lora import Lora, read_lora
 from lib_instantas.hosts.diffusers_regions import prompts_for
 from lib_instantas.hosts.diffusers_vae import is_known
@@ -81,6 +82,8 @@ class Generator:
         """Raises SettingsError, before anything is painted, for a job that cannot be done."""
         check_job(job)
         check(job.settings, self.offer)
+        if job.settings.enabled and job.settings.method == "SyncDiffusion" and Capability.SIZES in self.offer:
+            raise SettingsError("method must be another with SDXL, which is told sizes, got 'SyncDiffusion'")
         if job.composes:
             check_upscaler(job.settings.compose_upscaler)
             self.loras(job)
