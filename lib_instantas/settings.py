@@ -34,6 +34,8 @@ from lib_instantas.option_groups import (
     VAEOptions,
 )
 from lib_instantas.options import ValidationError, allowed_by, kind
+from lib_instantas.region_borders import NONE, change_along, region_borders
+from lib_instantas.tiling import Size
 
 __all__ = [
     "EDGES",
@@ -92,6 +94,20 @@ class Settings(
         Not with ScaleCrafter: its kernels change from evaluation to evaluation, on the way back in the other order.
         """
         return self.noise_inversion > 0 and self.method != "ScaleCrafter"
+
+    @property
+    def edges_in_use(self) -> tuple[str, str]:
+        """As without regions, but that swaying edges are elastic where regions change: a ring would join its ends."""
+        changes = change_along(self.regions) if self.regions else (False, False)
+        vertical, horizontal = (
+            "elastic" if edges == "sway" and change else edges
+            for edges, change in zip(super().edges_in_use, changes, strict=True)
+        )
+        return vertical, horizontal
+
+    def stops(self, canvas: Size) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The hard borders of the regions."""
+        return region_borders(self.regions, canvas) if self.regions else NONE
 
 
 def option(name: str) -> Any:

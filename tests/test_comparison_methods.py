@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pipelines import sd_pipeline, sdxl_pipeline
+from tiny_pipelines import sdxl_pipeline
 
 from lib_instantas.fusion import cut
 from lib_instantas.hosts.elastic import AT_ONCE, RESAMPLINGS, Blocks, ElasticDenoiser, thinned_size

@@ -29,8 +29,8 @@ def latents(generator, prompt, negative_prompt="", size=(64, 64), **settings):
 @KINDS
 def test_a_region_of_the_main_prompts_changes_nothing(generators, kind):
     region = {"shape": LEFT, "prompt": "a cat", "feather": 0.3}
-    plain = latents(generators[kind], "a cat", "bad", size=(64, 128))
-    regional = latents(generators[kind], "a cat", "bad", (64, 128), regions=[region])
+    plain = latents(generators[kind], "a cat", "bad", size=(64, 128), edges="elastic")
+    regional = latents(generators[kind], "a cat", "bad", (64, 128), edges="elastic", regions=[region])
     assert torch.allclose(regional, plain, atol=1e-4)
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.upscale import borders, psnr, seam
+from benchmarks.upscale.__main__ import psnr, seam
+from benchmarks.upscale.tools import WAYS, borders
 
-TOOLS = ("InstantAS", "InstantAS, noise inversion", "SD upscale", "Ultimate SD Upscale", "Tiled Diffusion")
+TOOLS = (*WAYS, "SD upscale", "Ultimate SD Upscale", "Tiled Diffusion")
 
 
 def noise(side: int = 1024) -> np.ndarray:

@@ -34,6 +34,7 @@ def instantas(request: Request) -> Method:
         wraps=settings.wraps_per_axis,
         context=_context(settings.fit, request.steps),
         hold=request.per_step if settings.hold else 1,
+        stops=settings.stops(request.canvas),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lib_instantas.capabilities import Capability
 from lib_instantas.options import Field, Options, validator
 from lib_instantas.style_reference import parse_reference
-from lib_instantas.tiling import LATENT_SCALE
+from lib_instantas.tiling import LATENT_SCALE, Size
 
 EDGES = ("elastic", "clamp", "ring", "sway")
 EDGE_PAIRS = tuple(f"{y}/{x}" for y in EDGES for x in EDGES if y != x)
@@ -229,3 +229,7 @@ class MethodOptions(Holding, Reach, Wrap, StyleOptions, Batch, TileSide, Fit, Br
             "ring" if wraps else edges for wraps, edges in zip(self.wraps_per_axis, self.edges_per_axis, strict=True)
         )
         return vertical, horizontal
+
+    def stops(self, canvas: Size) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The rows and columns of a canvas, latent pixels, on which elastic lines stand that come near: none here."""
+        return (), ()
