@@ -9,14 +9,11 @@
     const TAB = "InstantAS";
     const EDIT = "_edit_regions";
     const SIZES = '[id$="_instantas_width"], [id$="_instantas_height"]';
-    const UPSCALE = "Upscale with InstantAS";
-    const UPSCALE_TITLE = "Upscale with InstantAS: send the picture and its parameters to img2img, with the preset Upscale.";
-    const VIEW_TITLE = "Look at the picture in the InstantAS tab: around in a 360° panorama, or tiled three by three.";
 
     /** The host's own buttons that send a picture to img2img; where one lies in a row of symbols, so does ours. */
     const SENDERS = [
         ...["txt2img", "img2img", "extras"].map(tab => ({id: `${tab}_send_to_img2img`, own: `${tab}_instantas_upscale`})),
-        {id: "img2img_tab", own: "pnginfo_instantas_upscale", text: UPSCALE},
+        {id: "img2img_tab", own: "pnginfo_instantas_upscale", text: () => text("Upscale with InstantAS")},
     ];
 
     /** Where the tab's modules put themselves, and what does it. */
@@ -25,11 +22,14 @@
         {id: "instantas_viewer_root", file: "viewer.mjs", mount: (module, root) => module.viewerIn(root)},
     ];
 
+    /** Looked up late: the page's scripts are all there by then. */
+    const text = (...given) => globalThis[Symbol.for("instantas.text")](...given);
+
     const byId = id => document.getElementById(id);
 
     async function versionOfModules() {
         const answer = await fetch(`${ROUTE}/version`);
-        if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+        if (!answer.ok) throw new Error(text("The server answers {status}.", {status: answer.status}));
         return answer.text();
     }
 
@@ -56,11 +56,11 @@
     }
 
     async function mountIn(root, file, mount) {
-        root.textContent = "Loading …";
+        root.textContent = text("Loading …");
         try {
             return mount(await load(file), root);
         } catch (error) {
-            root.textContent = `InstantAS: this could not be loaded; reload the page. (${error.message})`;
+            root.textContent = text("InstantAS: this could not be loaded; reload the page. ({reason})", {reason: error.message});
             throw error;
         }
     }
@@ -93,10 +93,10 @@
     /** The panel's button tells how many regions are active in it, and opens the editor with them. */
     function showActive(button) {
         const prefix = button.id.slice(0, -EDIT.length);
-        const text = byId(`${prefix}_regions`)?.querySelector("textarea")?.value ?? "";
-        if (shown.get(button) === text) return;
-        shown.set(button, text);
-        button.textContent = `Edit regions (${activeIn(text)} active)`;
+        const regions = byId(`${prefix}_regions`)?.querySelector("textarea")?.value ?? "";
+        if (shown.get(button) === regions) return;
+        shown.set(button, regions);
+        button.textContent = text("Edit regions ({count} active)", {count: activeIn(regions)});
         button.onclick = async () => {
             openTab();
             (await mounted(EDITOR)).take(prefix);
@@ -104,9 +104,9 @@
     }
 
     /** How many regions a setup's text switches on; 0 for what is no setup. */
-    function activeIn(text) {
+    function activeIn(given) {
         try {
-            const setup = JSON.parse(text || "[]");
+            const setup = JSON.parse(given || "[]");
             const regions = Array.isArray(setup) ? setup : setup.regions;
             return regions.filter(r => r.enabled !== false && r.weight !== 0).length;
         } catch {
@@ -118,11 +118,12 @@
         row.append(Object.assign(document.createElement("button"), {type: "button", ...properties}));
     }
 
-    function addUpscale({id, own, text = "⏫"}) {
+    function addUpscale({id, own, text: name = () => "⏫"}) {
         const sender = byId(id);
         if (!sender || byId(own)) return;
         const onclick = async () => (await load("upscale.mjs")).upscale(sender);
-        addButton(sender.parentElement, {id: own, title: UPSCALE_TITLE, textContent: text, className: sender.className, onclick});
+        const title = text("Upscale with InstantAS: send the picture and its parameters to img2img, with the preset Upscale.");
+        addButton(sender.parentElement, {id: own, title, textContent: name(), className: sender.className, onclick});
     }
 
     function addView(tab) {
@@ -133,8 +134,9 @@
             openTab();
             (await mounted(VIEWER)).openLast(tab);
         };
+        const title = text("Look at the picture in the InstantAS tab: around in a 360° panorama, or tiled three by three.");
         addButton(like?.parentElement ?? row,
-            {id: own, title: VIEW_TITLE, textContent: "🌐", className: like?.className ?? "", onclick});
+            {id: own, title, textContent: "🌐", className: like?.className ?? "", onclick});
     }
 
     function look() {

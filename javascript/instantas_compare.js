@@ -11,6 +11,9 @@
     const LATEST = 10000;
     const POLL = 200;
 
+    /** Looked up late: the page's scripts are all there by then. */
+    const text = (...given) => globalThis[Symbol.for("instantas.text")](...given);
+
     const byId = id => document.getElementById(id);
     const wait = time => new Promise(resolve => setTimeout(resolve, time));
 
@@ -79,13 +82,14 @@
     /** The first half of the pictures was made with the panel's settings, the second without them, in the same order. */
     function show(tab, made, other) {
         const count = made.length / 2;
+        const right = other === WITHOUT ? text("Without InstantAS") : other;
         const over = element("img", {alt: WITH, className: "instantas-over", draggable: false});
-        const under = element("img", {alt: other, draggable: false});
+        const under = element("img", {alt: right, draggable: false});
         const range = element("input", {type: "range", min: 0, max: 100, step: 1, label:
-            `Drag, or press the arrow keys: ${WITH} on the left, ${other} on the right`});
+            text("Drag, or press the arrow keys: {left} on the left, {right} on the right", {left: WITH, right})});
         const stage = element("div", {className: "instantas-stage"}, under, over,
             element("span", {className: "instantas-left", textContent: WITH}),
-            element("span", {className: "instantas-right", textContent: other}), range);
+            element("span", {className: "instantas-right", textContent: right}), range);
         const put = value => {
             range.value = value;
             range.setAttribute("aria-valuetext", `${value} % ${WITH}`);
@@ -95,11 +99,11 @@
         range.oninput = () => put(range.value);
         put(50);
         take(0);
-        const which = element("select", {label: "Which picture", hidden: count < 2, onchange: () => take(which.selectedIndex)},
-            ...Array.from({length: count}, (_, i) => element("option", {textContent: `Picture ${i + 1} of ${count}`})));
-        const close = element("button", {type: "button", textContent: "Close the comparison"});
+        const which = element("select", {label: text("Which picture"), hidden: count < 2, onchange: () => take(which.selectedIndex)},
+            ...Array.from({length: count}, (_, i) => element("option", {textContent: text("Picture {number} of {count}", {number: i + 1, count})})));
+        const close = element("button", {type: "button", textContent: text("Close the comparison")});
         const root = element("div", {id: `${tab}_instantas_comparison`, className: "instantas-comparison",
-            label: "With and without InstantAS"}, stage, element("div", {}, which, close));
+            label: text("With and without InstantAS")}, stage, element("div", {}, which, close));
         root.setAttribute("role", "group");
         close.onclick = () => root.remove();
         (byId(`${tab}_gallery_container`) ?? byId(`${tab}_gallery`)).after(root);

@@ -10,6 +10,8 @@ from lib_instantas.errors import SettingsError
 from lib_instantas.methods import METHODS, NAMES, MethodOptions
 from lib_instantas.methods.options import Choice, Fit, StyleOptions, TileSide
 from lib_instantas.settings import Settings, names, option
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import joined
 
 Offer = frozenset[Capability]
 """What a host can do."""
@@ -22,26 +24,24 @@ def check(settings: Settings, offer: Offer) -> None:
     """
     problems = list(_problems(settings, offer)) if settings.enabled else []
     if problems:
-        raise SettingsError("; ".join(problems))
+        raise SettingsError(joined(problems, messages.NEXT))
 
 
 def _problems(settings: Settings, offer: Offer) -> Iterator[str]:
     method = METHODS[settings.method]
     if lacking := method.needs - offer:
-        yield (
-            f"method must be one of {', '.join(methods_of(offer))} on this host, got {settings.method!r}: "
-            f"{_reason(lacking)}"
-        )
+        allowed, value = messages.ONE_OF(choices=", ".join(methods_of(offer))), repr(settings.method)
+        yield messages.ON_THIS_HOST(name="method", allowed=allowed, value=value, reason=_reason(lacking))
     for name in names():
         extra, value = option(name).field_info.extra, getattr(settings, name)
         free = extra.get("free", (option(name).default,))
         if value in free:
             continue
         if name in method.without:
-            yield f"{name} must be {_either(free)} with the method {settings.method}, got {_shown(value)}"
+            yield messages.WITH_METHOD(name=name, allowed=_either(free), method=settings.method, value=_shown(value))
         elif "needs" in extra and extra["needs"] not in offer:
             reason = _reason({extra["needs"]})
-            yield f"{name} must be {_either(free)} on this host, got {_shown(value)}: {reason}"
+            yield messages.ON_THIS_HOST(name=name, allowed=_either(free), value=_shown(value), reason=reason)
 
 
 def methods_of(offer: Offer) -> list[str]:
@@ -60,7 +60,8 @@ def choices_of(name: str, offer: Offer) -> list[str]:
 
 def without_effect(settings: Settings) -> list[str]:
     """What was set, differs from the default and does nothing, in words: "gamma has no effect with schedule golden"."""
-    return [f"{name} has no effect with {reason}" for name in names() if (reason := _idle(settings, name))]
+    idle = ((name, _idle(settings, name)) for name in names())
+    return [messages.NO_EFFECT(name=name, reason=reason) for name, reason in idle if reason]
 
 
 def _idle(settings: Settings, name: str) -> str | None:
@@ -94,11 +95,12 @@ METHODS_READ = frozenset(MethodOptions.__fields__) - {*Choice.__fields__, *Style
 
 def _reason(lacking: Collection[Capability]) -> str:
     first = next(one for one in Capability if one in lacking)
-    return f"it needs {' and '.join(one.words for one in Capability if one in lacking)}; {first.instead}"
+    needs = joined([one.words for one in Capability if one in lacking], messages.AND)
+    return messages.NEEDS(needs=needs, instead=first.instead)
 
 
 def _either(values: tuple[Any, ...]) -> str:
-    return " or ".join("empty" if value == "" else f"{value}" for value in values)
+    return joined([messages.EMPTY() if value == "" else f"{value}" for value in values], messages.OR)
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from lib_instantas.texts.message import Message
+
 STANDALONE = "it runs in the standalone program (python -m lib_instantas generate)"
 
 
@@ -29,13 +31,13 @@ class Capability(Enum):
 
     @property
     def words(self) -> str:
-        """What it is."""
-        return self.value[0]
+        """What it is, as a message."""
+        return Message(self.value[0])
 
     @property
     def instead(self) -> str:
         """What a user can do where it is missing."""
-        return self.value[1]
+        return Message(self.value[1])
 
 
 ALL = frozenset(Capability)

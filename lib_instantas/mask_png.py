@@ -13,6 +13,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from lib_instantas.texts import messages
+
 MAX_MASK_SIDE = 1024
 MAX_MASK_BYTES = 512 * 1024
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
@@ -27,11 +29,11 @@ def mask_from_base64(text: str) -> Tensor:
     """
     encoded = text.removeprefix(DATA_URL)
     if len(encoded) > MAX_MASK_BYTES * 4 // 3 + 4:
-        raise ValueError(f"must be a PNG of at most {MAX_MASK_BYTES} bytes, got {len(encoded) * 3 // 4}")
+        raise ValueError(messages.PNG_TOO_LARGE(most=MAX_MASK_BYTES, value=len(encoded) * 3 // 4))
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("must be base64") from None
+        raise ValueError(messages.MUST_BE_BASE64()) from None
     return _decode(data)
 
 
@@ -41,17 +43,17 @@ def _decode(data: bytes) -> Tensor:
             _check_header(image)
             grey = _greyscale(image)
     except Image.DecompressionBombError:
-        raise ValueError(f"must be at most {MAX_MASK_SIDE} pixels wide and high") from None
+        raise ValueError(messages.PICTURE_TOO_LONG(most=MAX_MASK_SIDE)) from None
     except (UnidentifiedImageError, OSError, SyntaxError, struct.error, zlib.error):
-        raise ValueError("must be a PNG picture") from None
+        raise ValueError(messages.MUST_BE_A_PNG()) from None
     return torch.from_numpy(np.array(grey, dtype=np.float32) / 255)
 
 
 def _check_header(image: Image.Image) -> None:
     if max(image.size) > MAX_MASK_SIDE:
-        raise ValueError(f"must be at most {MAX_MASK_SIDE} pixels wide and high, got {image.width}x{image.height}")
+        raise ValueError(messages.PICTURE_TOO_WIDE(most=MAX_MASK_SIDE, size=f"{image.width}x{image.height}"))
     if image.mode not in MODES:
-        raise ValueError(f"must be a PNG with 8 bits per channel, got mode {image.mode}")
+        raise ValueError(messages.PNG_MODE(mode=image.mode))
 
 
 def _greyscale(image: Image.Image) -> Image.Image:

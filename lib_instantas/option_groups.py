@@ -8,6 +8,7 @@ from lib_instantas.capabilities import Capability
 from lib_instantas.options import Field, Options, validator
 from lib_instantas.regions import RegionSetup
 from lib_instantas.regions_json import canonical_text, setup_from_text
+from lib_instantas.texts.messages import NO_REGIONS
 
 if TYPE_CHECKING:
     from lib_instantas.settings import Settings
@@ -221,7 +222,7 @@ class BindingOptions(Options):
         le=20,
         step=1,
         needs=Capability.REGIONS,
-        idle_beside=lambda settings: None if settings.region_setup.active else "no regions",
+        idle_beside=lambda settings: None if settings.region_setup.active else NO_REGIONS(),
         help="For so many evaluations at the beginning each region is painted by itself: sharp, and without a look at "
         "what is around it. 2 or 3 keep things from wandering out of their regions; 0: never.",
     )

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import Message
+
 try:
     # The first pydantic API, which both the WebUI's pydantic 1.10 and pydantic 2 provide.
     from pydantic.v1 import BaseModel, Extra, Field, ValidationError, validator
+    from pydantic.v1.error_wrappers import ErrorWrapper
     from pydantic.v1.fields import ModelField
 except ImportError:
     from pydantic import BaseModel, Extra, Field, ValidationError, validator  # type: ignore[assignment,no-redef]
+    from pydantic.error_wrappers import ErrorWrapper  # type: ignore[assignment,no-redef]
     from pydantic.fields import ModelField  # type: ignore[attr-defined,no-redef]
 
-__all__ = ["BaseModel", "Field", "ModelField", "Options", "ValidationError", "allowed_by", "kind", "validator"]
+__all__ = [
+    "BaseModel",
+    "ErrorWrapper",
+    "Field",
+    "ModelField",
+    "Options",
+    "ValidationError",
+    "allowed_by",
+    "kind",
+    "validator",
+]
 
 
 class Options(BaseModel):
@@ -55,13 +70,13 @@ def kind(field: ModelField) -> type:
 
 
 def allowed_by(field: ModelField) -> str:
-    """What a setting accepts, in words."""
+    """What a setting accepts, as a message."""
     info, extra = field.field_info, field.field_info.extra
     if "allowed" in extra:
-        return str(extra["allowed"])
+        return Message(extra["allowed"])
     if "choices" in extra:
-        return "one of " + ", ".join(extra["choices"])
+        return messages.ONE_OF(choices=", ".join(extra["choices"]))
     if kind(field) is bool:
-        return "true or false"
-    prefix = "a whole number " if kind(field) is int else ""
-    return f"{prefix}between {info.ge:g} and {info.le:g}"
+        return messages.SWITCH()
+    between = messages.WHOLE_NUMBER if kind(field) is int else messages.NUMBER
+    return between(low=f"{info.ge:g}", high=f"{info.le:g}")

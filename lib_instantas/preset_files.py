@@ -10,6 +10,7 @@ from lib_instantas.errors import SettingsError
 from lib_instantas.infotext import DEFAULTS, VERSION, settings_of
 from lib_instantas.presets import PRESET_NAMES, Values, differences, preset_values
 from lib_instantas.settings import names
+from lib_instantas.texts import messages
 
 UNNUMBERED = 5
 """The version of presets that were kept before they said theirs."""
@@ -49,47 +50,41 @@ def from_file(content: bytes) -> dict[str, dict[str, Any]]:
     """
     found = _read(content)
     if not isinstance(found, dict) or found.get(KIND) != KIND_OF_PRESETS or not isinstance(found.get("presets"), dict):
-        raise SettingsError(
-            f'the file must be one of presets, with "{KIND}": "{KIND_OF_PRESETS}", "version", "presets"'
-        )
+        raise SettingsError(messages.NOT_OF_PRESETS())
     presets: dict[str, dict[str, Any]] = {}
     for name, changes in found["presets"].items():
         try:
             presets[name.strip()] = _changes(found.get("version"), changes)
         except SettingsError as error:
-            raise SettingsError(f"the preset {name[:80]!r} of the file: {_without_prefix(error)}") from None
+            raise SettingsError(messages.PRESET_OF_FILE(name=repr(name[:80]), problem=error.message)) from None
     return presets
 
 
 def _read(content: bytes) -> Any:
     if len(content) > LARGEST_FILE:
-        raise SettingsError(f"a file of presets must have at most {LARGEST_FILE} bytes, got {len(content)}")
+        raise SettingsError(messages.FILE_TOO_LARGE(most=LARGEST_FILE, value=len(content)))
     try:
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_without_doubles)
     except RecursionError:
-        raise SettingsError("the file of presets is nested too deeply") from None
+        raise SettingsError(messages.FILE_TOO_DEEP()) from None
     except UnicodeDecodeError:
-        raise SettingsError("the file of presets must be JSON, got something that is no text in UTF-8") from None
+        raise SettingsError(messages.FILE_NO_TEXT()) from None
     except json.JSONDecodeError as error:
-        raise SettingsError(f"the file of presets must be JSON: {error}") from None
+        raise SettingsError(messages.FILE_NO_JSON(error=error)) from None
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     stripped = [name.strip() for name, _ in pairs]
     if twice := next((name for name in stripped if stripped.count(name) > 1), None):
-        raise SettingsError(f"the file of presets names {twice[:80]!r} twice")
+        raise SettingsError(messages.NAMED_TWICE(name=repr(twice[:80])))
     return dict(pairs)
 
 
 def _changes(version: Any, given: Any) -> dict[str, Any]:
     if type(version) is not int or version not in DEFAULTS:
-        raise SettingsError(f"presets must be of a version up to {VERSION}, got {repr(version)[:80]}")
+        raise SettingsError(messages.PRESETS_VERSION(version=VERSION, value=repr(version)[:80]))
     if isinstance(given, Mapping):
         for name in given:
             if name in names() and name not in PRESET_NAMES:
-                raise SettingsError(f"{name} cannot be set by a preset; what can is {', '.join(PRESET_NAMES)}")
+                raise SettingsError(messages.NOT_BY_A_PRESET(name=name, known=", ".join(PRESET_NAMES)))
     return differences(settings_of(version, given), preset_values({}))
-
-
-def _without_prefix(error: SettingsError) -> str:
-    return str(error).removeprefix("InstantAS: ")

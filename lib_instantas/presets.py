@@ -8,6 +8,7 @@ from typing import Any
 
 from lib_instantas.errors import SettingsError
 from lib_instantas.settings import Settings, names, parse_settings
+from lib_instantas.texts import messages
 
 KEY = "preset"
 """The name under which the API, the command line and X/Y/Z plots take a preset, beside those of the settings."""
@@ -88,7 +89,8 @@ def expanded(values: Values, own: Mapping[str, Values] | None = None) -> dict[st
     known = changes_by_name(own)
     name = values[KEY]
     if not isinstance(name, str) or name not in known:
-        raise SettingsError(f"{KEY} must be one of {', '.join(known)}, got {repr(name)[:80]}")
+        choices = messages.ONE_OF(choices=", ".join(known))
+        raise SettingsError(messages.MUST_BE(name=KEY, allowed=choices, value=repr(name)[:80]))
     return {**preset_values(known[name]), **rest}
 
 

@@ -22,6 +22,7 @@ from lib_instantas.denoiser import ModelCall
 from lib_instantas.errors import SettingsError
 from lib_instantas.methods import Dilation
 from lib_instantas.replacing import replaced
+from lib_instantas.texts import messages
 
 KERNEL = 3
 PIXEL_CALIBRATION = 0.05
@@ -40,9 +41,7 @@ class Redilation:
         levels = convolutions_by_depth(unet)
         last = dilation.levels[-1]
         if len(dilation.levels) > len(levels) - (not last.damped):
-            raise SettingsError(
-                f"dilated_levels must be between 0 and {len(levels) - 1} with this model, got {len(dilation.levels)}"
-            )
+            raise SettingsError(messages.LEVELS(most=len(levels) - 1, value=len(dilation.levels)))
         self.levels = levels[: len(dilation.levels)]
         self.dilation = dilation
         self.denoises = False
@@ -223,7 +222,7 @@ def convolutions_by_depth(unet: Any) -> list[list[nn.Conv2d]]:
     elif hasattr(unet, "down_blocks"):
         levels = _diffusers_levels(unet)
     else:
-        raise SettingsError("method must not be ScaleCrafter with this model, which is not a UNet")
+        raise SettingsError(messages.NO_UNET())
     return [[convolution for block in blocks for convolution in _of_kernel(block)] for blocks in reversed(levels)]
 
 

@@ -16,6 +16,8 @@ from lib_instantas.errors import SettingsError
 from lib_instantas.mask_png import mask_from_base64, mask_to_base64
 from lib_instantas.regions import Overlap, Region, RegionSetup
 from lib_instantas.shapes import Mask, Polygon, Rectangle, Shape
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import Template
 
 VERSION = 1
 MAX_TEXT = 16 * 2**20
@@ -31,21 +33,21 @@ COLOR = re.compile(r"#[0-9a-fA-F]{6}|")
 class RegionsError(SettingsError):
     """A region setup that cannot be used; the message names the place, the value and what is allowed."""
 
-    def __init__(self, place: str, problem: str) -> None:
-        super().__init__(f"{place}{problem}" if problem.startswith(":") else f"{place} {problem}")
+    def __init__(self, place: str, problem: str, put: Template = messages.AT) -> None:
+        super().__init__(put(place=place, problem=problem))
 
 
 @lru_cache(maxsize=16)
 def setup_from_text(text: str) -> RegionSetup:
     """The setup that a JSON text describes; an empty text is a setup without regions. Raises RegionsError."""
     if len(text) > MAX_TEXT:
-        raise RegionsError("regions", f"must be a text of at most {MAX_TEXT} characters, got {len(text)}")
+        raise RegionsError("regions", messages.TEXT_TOO_LONG(most=MAX_TEXT, value=len(text)))
     if not text.strip():
         return RegionSetup()
     try:
         return setup_from_json(json.loads(text))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise RegionsError("regions", f"must be JSON: {error}") from None
+        raise RegionsError("regions", messages.MUST_BE_JSON(error=error)) from None
 
 
 def canonical_text(value: Any) -> str:
@@ -53,7 +55,7 @@ def canonical_text(value: Any) -> str:
     try:
         text = value if isinstance(value, str) else json.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise RegionsError("regions", f"must be JSON: {error}") from None
+        raise RegionsError("regions", messages.MUST_BE_JSON(error=error)) from None
     return _canonical(text)
 
 
@@ -69,9 +71,9 @@ def setup_from_json(value: Any) -> RegionSetup:
     fields = _Fields("", value, ("version", "overlap", "regions"))
     version = fields.get("version", VERSION)
     if type(version) is not int or version != VERSION:
-        raise RegionsError("version", f"must be {VERSION}, got {_shown(version)}")
+        raise RegionsError("version", messages.MUST_BE_VERSION(version=VERSION, value=_shown(version)))
     overlap = fields.choice("overlap", get_args(Overlap), "weight")
-    regions = fields.sequence("regions", 0, MAX_REGIONS, "regions")
+    regions = fields.sequence("regions", 0, MAX_REGIONS, messages.TOO_MANY_REGIONS)
     return RegionSetup(tuple(_region(f"regions[{i}]", item) for i, item in enumerate(regions)), overlap)
 
 
@@ -99,7 +101,7 @@ def _shape(place: str, value: Any) -> Shape:
     if kind == "mask":
         return _mask(place, value)
     shown = _shown(value if kind is None else kind)
-    raise RegionsError(place, f': must be an object with "type" rectangle, polygon or mask, got {shown}')
+    raise RegionsError(place, messages.NO_SHAPE(value=shown), messages.OF)
 
 
 def _rectangle(place: str, value: Mapping[str, Any]) -> Rectangle:
@@ -111,13 +113,13 @@ def _rectangle(place: str, value: Mapping[str, Any]) -> Rectangle:
 
 def _polygon(place: str, value: Mapping[str, Any]) -> Polygon:
     fields = _Fields(place, value, ("type", "points"))
-    points = fields.sequence("points", MIN_POINTS, MAX_POINTS, "points")
+    points = fields.sequence("points", MIN_POINTS, MAX_POINTS, messages.TOO_MANY_POINTS)
     return Polygon(tuple(_point(f"{place}.points[{i}]", point) for i, point in enumerate(points)))
 
 
 def _point(place: str, value: Any) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
-        raise RegionsError(place, f"must be a pair [x, y], got {_shown(value)}")
+        raise RegionsError(place, messages.MUST_BE_A_PAIR(value=_shown(value)))
     x, y = (_number(place, item, -COORDINATE_LIMIT, COORDINATE_LIMIT) for item in value)
     return x, y
 
@@ -125,11 +127,11 @@ def _point(place: str, value: Any) -> tuple[float, float]:
 def _mask(place: str, value: Mapping[str, Any]) -> Mask:
     png = _Fields(place, value, ("type", "png")).required("png")
     if not isinstance(png, str):
-        raise RegionsError(f"{place}.png", f"must be a text (base64), got {_shown(png)}")
+        raise RegionsError(f"{place}.png", messages.MUST_BE_BASE64_TEXT(value=_shown(png)))
     try:
         return Mask(mask_from_base64(png))
     except ValueError as error:
-        raise RegionsError(f"{place}.png", str(error)) from None
+        raise RegionsError(f"{place}.png", error.args[0]) from None
 
 
 class _Fields:
@@ -137,10 +139,11 @@ class _Fields:
 
     def __init__(self, place: str, value: Any, keys: Sequence[str]) -> None:
         if not isinstance(value, Mapping):
-            raise RegionsError(place or "regions", f"must be an object, got {_shown(value)}")
+            raise RegionsError(place or "regions", messages.MUST_BE_AN_OBJECT(value=_shown(value)))
         for key in value:
             if key not in keys:
-                raise RegionsError(place or "regions", f": unknown key {_shown(key)}; known are {', '.join(keys)}")
+                known = ", ".join(keys)
+                raise RegionsError(place or "regions", messages.UNKNOWN_KEY(key=_shown(key), known=known), messages.OF)
         self._place, self._value = place, value
 
     def _at(self, key: str) -> str:
@@ -151,21 +154,21 @@ class _Fields:
 
     def required(self, key: str) -> Any:
         if key not in self._value:
-            raise RegionsError(self._at(key), "is missing")
+            raise RegionsError(self._at(key), messages.IS_MISSING())
         return self._value[key]
 
     def text(self, key: str, longest: int) -> str:
         value = self.get(key, "")
         if not isinstance(value, str):
-            raise RegionsError(self._at(key), f"must be a text, got {_shown(value)}")
+            raise RegionsError(self._at(key), messages.MUST_BE_A_TEXT(value=_shown(value)))
         if len(value) > longest:
-            raise RegionsError(self._at(key), f"must have at most {longest} characters, got {len(value)}")
+            raise RegionsError(self._at(key), messages.TOO_MANY_CHARACTERS(most=longest, value=len(value)))
         return value
 
     def switch(self, key: str, default: bool) -> bool:
         value = self.get(key, default)
         if not isinstance(value, bool):
-            raise RegionsError(self._at(key), f"must be true or false, got {_shown(value)}")
+            raise RegionsError(self._at(key), messages.MUST_BE_A_SWITCH(value=_shown(value)))
         return value
 
     def number(self, key: str, low: float, high: float, default: float | None = None, above: bool = False) -> float:
@@ -175,35 +178,36 @@ class _Fields:
     def choice(self, key: str, choices: Sequence[str], default: str) -> Any:
         value = self.get(key, default)
         if value not in choices:
-            raise RegionsError(self._at(key), f"must be one of {', '.join(choices)}, got {_shown(value)}")
+            known = ", ".join(choices)
+            raise RegionsError(self._at(key), messages.MUST_BE_ONE_OF(choices=known, value=_shown(value)))
         return value
 
-    def sequence(self, key: str, fewest: int, most: int, what: str) -> list[Any]:
+    def sequence(self, key: str, fewest: int, most: int, wrong: Template) -> list[Any]:
         value = self.required(key)
         if not isinstance(value, list):
-            raise RegionsError(self._at(key), f"must be a list, got {_shown(value)}")
+            raise RegionsError(self._at(key), messages.MUST_BE_A_LIST(value=_shown(value)))
         if not fewest <= len(value) <= most:
-            raise RegionsError(self._at(key), f"must have {fewest} to {most} {what}, got {len(value)}")
+            raise RegionsError(self._at(key), wrong(fewest=fewest, most=most, value=len(value)))
         return value
 
     def color(self, key: str) -> str:
         value = self.text(key, 100)
         if not COLOR.fullmatch(value):
-            raise RegionsError(self._at(key), f"must be like #rrggbb, or empty, got {_shown(value)}")
+            raise RegionsError(self._at(key), messages.MUST_BE_A_COLOR(value=_shown(value)))
         return value
 
 
 def _number(place: str, value: Any, low: float, high: float, above: bool = False) -> float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not low <= value <= high or (above and value == low):
-        allowed = f"greater than {low:g} and at most {high:g}" if above else f"between {low:g} and {high:g}"
-        raise RegionsError(place, f"must be {allowed}, got {_shown(value)}")
+        must_be = messages.MUST_BE_GREATER if above else messages.MUST_BE_BETWEEN
+        raise RegionsError(place, must_be(low=low, high=high, value=_shown(value)))
     return float(value)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, (dict, list)):
-        return "an object" if isinstance(value, dict) else "a list"
+        return messages.AN_OBJECT() if isinstance(value, dict) else messages.A_LIST()
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):

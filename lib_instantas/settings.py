@@ -33,8 +33,10 @@ from lib_instantas.option_groups import (
     UpscaleOptions,
     VAEOptions,
 )
-from lib_instantas.options import ValidationError, allowed_by, kind
+from lib_instantas.options import ErrorWrapper, ValidationError, allowed_by, kind
 from lib_instantas.region_borders import NONE, change_along, region_borders
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import joined
 from lib_instantas.tiling import Size
 
 __all__ = [
@@ -121,7 +123,7 @@ def names() -> tuple[str, ...]:
 
 
 def allowed(name: str) -> str:
-    """What a setting accepts, in words."""
+    """What a setting accepts, as a message."""
     return allowed_by(option(name))
 
 
@@ -136,24 +138,25 @@ def parse_settings(values: Mapping[str, Any]) -> Settings:
     Raises SettingsError for an unknown name, a wrong type or a value out of its limits, naming all of them.
     """
     if not isinstance(values, Mapping):
-        raise SettingsError(f"settings must be an object of named values, got {_shown(values)}")
+        raise SettingsError(messages.NOT_AN_OBJECT(value=_shown(values)))
     try:
         return Settings(**{str(key): value for key, value in values.items()})
     except ValidationError as error:
-        raise SettingsError("; ".join(_messages(error, values))) from None
+        raise SettingsError(joined(_messages(error, values), messages.NEXT)) from None
 
 
 def _messages(error: ValidationError, values: Mapping[str, Any]) -> Iterator[str]:
-    problems = {str(problem["loc"][0]): problem["msg"] for problem in error.errors()}
-    for name, message in problems.items():
-        if name == "regions":
-            yield message.removeprefix("InstantAS: ")
+    raised = (one for one in error.raw_errors if isinstance(one, ErrorWrapper))
+    reasons = {str(one.loc_tuple()[0]): one.exc for one in raised}
+    for name, reason in reasons.items():
+        if name == "regions" and isinstance(reason, SettingsError):
+            yield reason.message
         elif name == "style_reference" and isinstance(values[name], str):
-            yield f"{name} {message}, got {_shown(values[name])}"
+            yield messages.PROBLEM(name=name, problem=reason.args[0], value=_shown(values[name]))
         elif name not in Settings.__fields__:
-            yield f"unknown setting {_shown(name)}; known are {', '.join(names())}"
+            yield messages.UNKNOWN_SETTING(name=_shown(name), known=", ".join(names()))
         else:
-            yield f"{name} must be {allowed(name)}, got {_shown(values[name])}"
+            yield messages.MUST_BE(name=name, allowed=allowed(name), value=_shown(values[name]))
 
 
 def _shown(value: Any) -> str:

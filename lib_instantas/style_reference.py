@@ -14,6 +14,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from lib_instantas.texts import messages
+
 if TYPE_CHECKING:
     from lib_instantas.tiling import Size
 
@@ -47,25 +49,24 @@ def parse_reference(text: str) -> StyleReference:
     for prefix, format_ in FORMATS.items():
         if text.startswith(prefix):
             return StyleReference(picture=_decode(text.removeprefix(prefix), format_))
-    raise ValueError("must be empty, a seed, or a picture as a data URL (data:image/png;base64,...; png, jpeg or webp)")
+    raise ValueError(messages.MUST_BE_A_REFERENCE())
 
 
 def _decode(encoded: str, format_: str) -> Image.Image:
     if len(encoded) > MAX_BYTES * 4 // 3 + 4:
-        raise ValueError(f"must be a picture of at most {MAX_BYTES} bytes, got {len(encoded) * 3 // 4}")
+        raise ValueError(messages.PICTURE_TOO_LARGE(most=MAX_BYTES, value=len(encoded) * 3 // 4))
     try:
         with Image.open(io.BytesIO(base64.b64decode(encoded, validate=True)), formats=[format_]) as image:
             if max(image.size) > MAX_SIDE:
-                raise ValueError(
-                    f"must be at most {MAX_SIDE} pixels wide and high, got {image.width}x{image.height}"
-                ) from None
+                size = f"{image.width}x{image.height}"
+                raise ValueError(messages.PICTURE_TOO_WIDE(most=MAX_SIDE, size=size)) from None
             return image.convert("RGB")
     except binascii.Error:
-        raise ValueError("must be base64") from None
+        raise ValueError(messages.MUST_BE_BASE64()) from None
     except Image.DecompressionBombError:
-        raise ValueError(f"must be at most {MAX_SIDE} pixels a side") from None
+        raise ValueError(messages.PICTURE_TOO_LONG(most=MAX_SIDE)) from None
     except (UnidentifiedImageError, OSError, SyntaxError, struct.error):
-        raise ValueError(f"must be a {format_} picture") from None
+        raise ValueError(messages.MUST_BE_A_PICTURE(format=format_)) from None
 
 
 def reference_text(picture: Image.Image) -> str:

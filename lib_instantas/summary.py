@@ -10,6 +10,8 @@ from typing import Any
 from lib_instantas.bridging import HORIZONTAL, VERTICAL, BridgedGrid, period
 from lib_instantas.methods import Redilated, Request, make_method
 from lib_instantas.regions import RegionSetup
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import joined
 from lib_instantas.tiling import LATENT_SCALE, CostModel, Size, TilePlan
 
 
@@ -52,9 +54,14 @@ class Summary:
         """Whether there is anything to do: a canvas that fits one tile, and is not a ring, is left to the model."""
         return self.tiles_per_step > 1 or self.dilated > 0 or any(self.closed)
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """The tiles and how far convolutions reach, as a message."""
         done = tiles_done(self.tiles_per_step, self.tile, self.evaluations, self.uncovered)
-        return done + reaching(self.dilation, self.dilated, self.damped > 0)
+        return joined([done, reaching(self.dilation, self.dilated, self.damped > 0)], messages.ALSO)
+
+    def __str__(self) -> str:
+        return str(self.words)
 
 
 def most_common_size(plan: TilePlan) -> Size:
@@ -65,17 +72,18 @@ def most_common_size(plan: TilePlan) -> Size:
 def tiles_done(count: int, size: Size, evaluations: int, uncovered: float) -> str:
     """So many tiles of a size in latent pixels, and the share of the canvas that none covered, in words."""
     height, width = (side * LATENT_SCALE for side in size)
-    tiles = "1 tile" if count == 1 else f"{count} tiles"
-    left_out = f", {uncovered:.1%} uncovered per step" if uncovered else ""
-    return f"{tiles} of {width}x{height}, {evaluations} UNet evaluations{left_out}"
+    shown = f"{width}x{height}"
+    tiles = messages.ONE_TILE(size=shown) if count == 1 else messages.TILES(count=count, size=shown)
+    left_out = messages.UNCOVERED(share=uncovered) if uncovered else ""
+    return joined([messages.EVALUATIONS(tiles=tiles, evaluations=evaluations), left_out], messages.ALSO)
 
 
 def reaching(factor: float, evaluations: int, is_damped: bool = False) -> str:
     """How far convolutions reached, and what that cost, in words; nothing if they were as trained."""
     if not evaluations:
         return ""
-    again = ", each half as long again (noise-damped)" if is_damped else ""
-    return f", dilation {factor:.3g} in the first {evaluations}{again}"
+    dilated = messages.DILATED(factor=factor, evaluations=evaluations)
+    return messages.DAMPED(dilated=dilated) if is_damped else dilated
 
 
 def regions_done(setup: RegionSetup) -> list[str]:

@@ -3,6 +3,7 @@
 import * as mask from "./mask.mjs";
 import * as model from "./model.mjs";
 import * as nodes from "./nodes.mjs";
+import {text} from "./texts.mjs";
 
 const LATENT = 8;
 const COARSE = 64;
@@ -27,7 +28,7 @@ export class Actions {
 
     duplicate(id) {
         if (this.store.drawing.regions.length >= model.LIMITS.regions) {
-            return this.stage.say(`At most ${model.LIMITS.regions} regions.`, true);
+            return this.stage.say(text("At most {most} regions.", {most: model.LIMITS.regions}), true);
         }
         const {drawing, id: copy} = model.duplicated(this.store.drawing, id);
         this.store.commit(drawing, {view: {selected: copy}});
@@ -81,7 +82,7 @@ export class Actions {
         try {
             const picture = await mask.loadPicture(url);
             const raster = mask.fromPicture(picture, mask.sizeFor(this.store.drawing.canvas));
-            if (!mask.bounds(raster)) return this.stage.say("This mask is black all over: white is inside.", true);
+            if (!mask.bounds(raster)) return this.stage.say(text("This mask is black all over: white is inside."), true);
             this.tools.brush.add({type: "mask", png: this.masks.put(raster)});
         } catch (error) {
             this.stage.say(error.message, true);

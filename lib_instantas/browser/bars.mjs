@@ -4,28 +4,28 @@
 import {button, element, fill, icon, slider} from "./elements.mjs";
 import * as model from "./model.mjs";
 import * as nodes from "./nodes.mjs";
+import {text} from "./texts.mjs";
 
 const TOOLS = [
-    ["select", "Select and move (V)"], ["rectangle", "Rectangle (R)"], ["polygon", "Polygon (P)"],
-    ["brush", "Brush (B)"], ["eraser", "Eraser (E)"],
+    ["select", text("Select and move"), "V"], ["rectangle", text("Rectangle"), "R"], ["polygon", text("Polygon"), "P"],
+    ["brush", text("Brush"), "B"], ["eraser", text("Eraser"), "E"],
 ];
 
 export class Toolbar {
     constructor(actions, menus) {
         Object.assign(this, {actions, store: actions.store});
-        this.tools = TOOLS.map(([name, title]) => this.toolButton(name, title));
+        this.tools = TOOLS.map(([name, label, key]) => this.toolButton(name, label, key));
         this.brush = slider({
-            label: "Brush", min: 8, max: 512, largest: 1024, step: 1, unit: "px", onchange: brush => this.store.look({brush}),
+            label: text("Brush"), min: 8, max: 512, largest: 1024, step: 1, unit: "px", onchange: brush => this.store.look({brush}),
         });
         const group = (...buttons) => element("div", {class: "ias-group"}, ...buttons);
-        this.root = element("div", {class: "ias-toolbar", role: "toolbar", "aria-label": "Region editor"},
+        this.root = element("div", {class: "ias-toolbar", role: "toolbar", "aria-label": text("Region editor")},
             group(...this.tools, this.maskUpload()), this.brush.root, group(...this.historyButtons()),
             group(...this.zoomButtons()), element("div", {class: "ias-menus"}, ...menus));
     }
 
-    toolButton(name, title) {
-        const label = title.split(" (")[0];
-        const node = button({icon: name, label, title, onclick: () => this.actions.setTool(name)});
+    toolButton(name, label, key) {
+        const node = button({icon: name, label, title: `${label} (${key})`, onclick: () => this.actions.setTool(name)});
         node.dataset.tool = name;
         return node;
     }
@@ -36,21 +36,23 @@ export class Toolbar {
             if (file.files[0]) this.actions.uploadMask(file.files[0]);
             file.value = "";
         });
-        const node = button({icon: "upload", label: "Upload a mask", title: "Upload a mask (white is inside)", onclick: () => file.click()});
+        const node = button({icon: "upload", label: text("Upload a mask"), title: text("Upload a mask (white is inside)"),
+            onclick: () => file.click()});
         return element("span", {}, node, file);
     }
 
     historyButtons() {
-        this.undo = button({icon: "undo", label: "Undo", title: "Undo (Ctrl+Z)", onclick: () => this.store.undo()});
-        this.redo = button({icon: "redo", label: "Redo", title: "Redo (Ctrl+Y)", onclick: () => this.store.redo()});
+        this.undo = button({icon: "undo", label: text("Undo"), title: text("Undo (Ctrl+Z)"), onclick: () => this.store.undo()});
+        this.redo = button({icon: "redo", label: text("Redo"), title: text("Redo (Ctrl+Y)"), onclick: () => this.store.redo()});
         return [this.undo, this.redo];
     }
 
     zoomButtons() {
         return [
-            button({icon: "minus", label: "Zoom out", onclick: () => this.actions.zoom(1 / 1.5)}),
-            button({icon: "fit", label: "Whole canvas", onclick: () => this.actions.zoom(0)}),
-            button({icon: "plus", label: "Zoom in", title: "Zoom in (Ctrl+wheel, two fingers)", onclick: () => this.actions.zoom(1.5)}),
+            button({icon: "minus", label: text("Zoom out"), onclick: () => this.actions.zoom(1 / 1.5)}),
+            button({icon: "fit", label: text("Whole canvas"), onclick: () => this.actions.zoom(0)}),
+            button({icon: "plus", label: text("Zoom in"), title: text("Zoom in (Ctrl+wheel, two fingers)"),
+                onclick: () => this.actions.zoom(1.5)}),
         ];
     }
 
@@ -63,6 +65,11 @@ export class Toolbar {
     }
 }
 
+const OUT_OF_BOUNDS = {
+    width: (low, high) => text("The canvas's width must be between {low} and {high} pixels.", {low, high}),
+    height: (low, high) => text("The canvas's height must be between {low} and {high} pixels.", {low, high}),
+};
+
 const TICK = 350;
 const SETTLE = 120;
 
@@ -73,13 +80,13 @@ export class GridBar {
         this.show = element("input", {type: "checkbox", onchange: event => this.store.look({grid: event.target.checked})});
         this.step = this.makeStep();
         this.gamma = slider({
-            label: "Bridging γ", min: 0, max: 1, step: 0.005,
+            label: text("Bridging γ"), min: 0, max: 1, step: 0.005,
             onchange: gamma => { this.links.write("gamma", gamma); this.refresh(); },
         });
         this.gamma.root.classList.add("ias-gamma");
         this.schedule = this.makeSchedule();
         this.note = element("span", {class: "ias-note"});
-        const grid = element("label", {class: "ias-check"}, this.show, element("span", {}, "Tile grid"));
+        const grid = element("label", {class: "ias-check"}, this.show, element("span", {}, text("Tile grid")));
         this.root = element("div", {class: "ias-gridbar"},
             element("div", {class: "ias-bar"}, this.size.root, grid, this.note),
             element("div", {class: "ias-bar"}, this.step.root, this.gamma.root, this.schedule));
@@ -88,13 +95,13 @@ export class GridBar {
     makeSize() {
         const field = (label, side) => element("input", {type: "number", min: "64", max: "32768", step: "8", "aria-label": label,
             class: `ias-canvas-${side}`, onchange: event => this.setSide(side, event.target)});
-        const [width, height] = [field("Canvas width", "width"), field("Canvas height", "height")];
-        const swap = button({icon: "swap", label: "Swap width and height", onclick: () => {
+        const [width, height] = [field(text("Canvas width"), "width"), field(text("Canvas height"), "height")];
+        const swap = button({icon: "swap", label: text("Swap width and height"), onclick: () => {
             const {canvas} = this.store.drawing;
             this.actions.setCanvas({width: canvas.height, height: canvas.width});
             this.store.settle();
         }});
-        const root = element("div", {class: "ias-size"}, element("span", {}, "Canvas"), width, "×", height, swap);
+        const root = element("div", {class: "ias-size"}, element("span", {}, text("Canvas")), width, "×", height, swap);
         return {root, width, height};
     }
 
@@ -102,23 +109,23 @@ export class GridBar {
         const value = Math.round(Number(field.value));
         const [low, high] = model.LIMITS.side;
         if (value >= low && value <= high) this.actions.setCanvas({[side]: value});
-        else this.stage.say(`The canvas's ${side} must be between ${low} and ${high} pixels.`, true);
+        else this.stage.say(OUT_OF_BOUNDS[side](low, high), true);
         this.store.settle();
         field.value = this.store.drawing.canvas[side];
     }
 
     makeStep() {
-        const play = button({icon: "play", label: "Play", title: "Let the steps run", onclick: () => this.play(!this.playing)});
-        const range = element("input", {type: "range", min: "1", max: "20", step: "1", value: "1", "aria-label": "Step",
+        const play = button({icon: "play", label: text("Play"), title: text("Let the steps run"), onclick: () => this.play(!this.playing)});
+        const range = element("input", {type: "range", min: "1", max: "20", step: "1", value: "1", "aria-label": text("Step"),
             oninput: event => this.store.look({step: Number(event.target.value) - 1})});
-        const text = element("output", {class: "ias-step-text"});
-        return {root: element("div", {class: "ias-step"}, play, range, text), play, range, text};
+        const shown = element("output", {class: "ias-step-text"});
+        return {root: element("div", {class: "ias-step"}, play, range, shown), play, range, shown};
     }
 
     makeSchedule() {
         const options = this.links.choices("schedule").map(value => element("option", {value}, value));
-        return element("select", {class: "ias-select", title: "Schedule", "aria-label": "Schedule", hidden: !options.length,
-            onchange: event => { this.links.write("schedule", event.target.value); this.refresh(); }}, ...options);
+        return element("select", {class: "ias-select", title: text("Schedule"), "aria-label": text("Schedule"),
+            hidden: !options.length, onchange: event => { this.links.write("schedule", event.target.value); this.refresh(); }}, ...options);
     }
 
     play(on) {
@@ -138,7 +145,7 @@ export class GridBar {
         this.show.checked = view.grid;
         this.step.root.hidden = !view.grid;
         fill(this.step.range, Math.min(view.step + 1, this.steps));
-        this.step.text.textContent = `step ${Math.min(view.step + 1, this.steps)} of ${this.steps}`;
+        this.step.shown.textContent = text("step {step} of {steps}", {step: Math.min(view.step + 1, this.steps), steps: this.steps});
         this.renderNote(view);
         this.refresh();
     }
@@ -147,9 +154,10 @@ export class GridBar {
         const plan = this.stage.plan;
         if (!plan) return;
         const {tiles} = nodes.gridAt(plan, view.step);
-        const whose = this.links.targets.length > 1 ? `, as set in ${this.links.target.label}` : "";
-        const count = tiles === 1 ? "fits one tile" : `${tiles} tiles per step`;
-        this.note.textContent = [count + whose, plan.left_out].filter(Boolean).join("; ");
+        const grid = tiles === 1 ? text("fits one tile") : text("{tiles} tiles per step", {tiles});
+        const target = this.links.nameOf(this.links.target);
+        const said = this.links.targets.length > 1 ? text("{grid}, as set in {target}", {grid, target}) : grid;
+        this.note.textContent = [said, plan.left_out].filter(Boolean).join("; ");
     }
 
     /** Ask the planner anew if anything that it depends on has changed, once it stands still for a moment. */

@@ -12,6 +12,7 @@ import {Store} from "./model.mjs";
 import {BrushRing, Pointer} from "./pointer.mjs";
 import {Panel} from "./regions.mjs";
 import {Stage} from "./stage.mjs";
+import {text} from "./texts.mjs";
 import {makeTools} from "./tools.mjs";
 
 const VIEW = {selected: null, tool: "select", brush: 96, grid: true, step: 0};
@@ -42,7 +43,7 @@ class Editor {
     }
 
     build() {
-        const frame = element("div", {class: "ias-frame", tabindex: "0", "aria-label": "Canvas"});
+        const frame = element("div", {class: "ias-frame", tabindex: "0", "aria-label": text("Canvas")});
         this.root.className = "ias";
         this.root.closest(".prose")?.classList.remove("prose");
         this.notice = element("div", {class: "ias-notice", role: "status", "aria-live": "polite"});
@@ -76,15 +77,16 @@ class Editor {
 
     sendButtons() {
         const targets = this.config.targets.filter(target => !target.live);
-        return element("div", {class: "ias-send", hidden: !targets.length}, ...targets.map(target =>
-            button({icon: "send", label: `Send to ${target.label}`, text: `Send to ${target.label}`,
-                class: "ias-button ias-primary", onclick: () => this.send(target)})));
+        return element("div", {class: "ias-send", hidden: !targets.length}, ...targets.map(target => {
+            const label = text("Send to {tab}", {tab: this.links.nameOf(target)});
+            return button({icon: "send", label, text: label, class: "ias-button ias-primary", onclick: () => this.send(target)});
+        }));
     }
 
     send(target) {
-        if (!this.links.send(target)) return this.say(`There is no InstantAS panel in ${target.label}.`, true);
+        if (!this.links.send(target)) return this.say(text("There is no InstantAS panel in {tab}.", {tab: this.links.nameOf(target)}), true);
         this.links.choose(target.id);
-        this.links.openTab(target.label);
+        this.links.openTab(target);
     }
 
     render() {
@@ -121,26 +123,26 @@ class Editor {
     /** Show what an accordion holds, given by its elements' prefix; what is on the canvas now is brought back by undo. */
     async take(prefix) {
         const target = this.config.targets.find(one => one.prefix === prefix);
-        const text = this.links.regionsOf(target);
+        const regions = this.links.regionsOf(target);
         this.links.choose(target.id);
         const canvas = this.links.size(target);
-        if (text && text !== this.links.regionsText()) await this.takeText(text, canvas);
-        else if (text || !this.store.drawing.regions.length) this.actions.setCanvas(canvas);
+        if (regions && regions !== this.links.regionsText()) await this.takeText(regions, canvas);
+        else if (regions || !this.store.drawing.regions.length) this.actions.setCanvas(canvas);
         this.store.settle();
     }
 
-    async takeText(text, canvas) {
+    async takeText(regions, canvas) {
         try {
-            const document = {canvas, setup: JSON.parse(text)};
+            const document = {canvas, setup: JSON.parse(regions)};
             this.actions.replace(model.fromDocument(await this.server.ask("check", {document})));
         } catch (error) {
             this.say(error.message, true);
         }
     }
 
-    say(text, isError = false) {
+    say(notice, isError = false) {
         clearTimeout(this.noticeTimer);
-        this.notice.textContent = text;
+        this.notice.textContent = notice;
         this.notice.classList.toggle("ias-error", isError);
         this.noticeTimer = setTimeout(() => this.notice.replaceChildren(), NOTICE);
     }

@@ -5,6 +5,7 @@
 import {choose, read, switchOn, write} from "./fields.mjs";
 import * as geometry from "./geometry.mjs";
 import * as model from "./model.mjs";
+import {text} from "./texts.mjs";
 
 /** Milliseconds after which the page is looked at again. */
 const POLL = 600;
@@ -16,6 +17,12 @@ const PATIENCE = 20000;
 const AGAIN = 1500;
 
 const byId = id => (id ? document.getElementById(id) : null);
+
+/** A tab's possible names: Forge writes them with a capital letter, and the page's language may have others. */
+function namesOf({label}) {
+    const names = [label, label[0].toUpperCase() + label.slice(1)];
+    return [...names, ...names.map(name => text(name))];
+}
 
 /**
  * The way to the host's own fields: the settings of the accordions (or of the standalone page), its result pictures and
@@ -114,10 +121,17 @@ export class Links {
         }, POLL);
     }
 
-    /** Bring one of the host's tabs to the front; Forge writes their names with a capital letter. */
-    openTab(label) {
+    /** Bring a target's tab to the front. */
+    openTab(target) {
+        const names = namesOf(target);
         const tabs = byId("tabs")?.querySelectorAll("button") ?? [];
-        [...tabs].find(tab => tab.textContent.trim().toLowerCase() === label.toLowerCase())?.click();
+        [...tabs].find(tab => names.includes(tab.textContent.trim()))?.click();
+    }
+
+    /** What the host calls a target's tab. */
+    nameOf(target) {
+        const [plain, capital, ...said] = namesOf(target);
+        return said.find(name => name !== plain && name !== capital) ?? plain;
     }
 }
 
@@ -146,7 +160,7 @@ export class Server {
     next() {
         if (this.current || !this.waiting.length) return;
         const request = this.current = this.waiting.shift();
-        request.timer = setTimeout(() => this.finish(r => r.reject(new Error("The server does not answer."))), PATIENCE);
+        request.timer = setTimeout(() => this.finish(r => r.reject(new Error(text("The server does not answer.")))), PATIENCE);
         this.press(request);
     }
 
@@ -165,8 +179,8 @@ export class Server {
     }
 
     /** Take the answer's text from the Gradio event. */
-    receive(text) {
-        const answer = JSON.parse(text || "{}");
+    receive(given) {
+        const answer = JSON.parse(given || "{}");
         if (!this.current || answer.id !== this.current.id) return;
         if ("error" in answer) this.finish(r => r.reject(new Error(answer.error)));
         else this.finish(r => r.resolve(answer.result));

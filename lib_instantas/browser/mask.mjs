@@ -1,6 +1,7 @@
 // Masks as small pictures: white pixels whose alpha is the mask. They are kept as base64 PNG, white inside on black.
 
 import * as geometry from "./geometry.mjs";
+import {text} from "./texts.mjs";
 
 const LATENT = 8;
 const SIDES = [64, 512];
@@ -54,7 +55,7 @@ export function loadPicture(url) {
     return new Promise((resolve, reject) => {
         const picture = new Image();
         picture.onload = () => resolve(picture);
-        picture.onerror = () => reject(new Error("This file is not a picture that the browser can read."));
+        picture.onerror = () => reject(new Error(text("This file is not a picture that the browser can read.")));
         picture.src = url;
     });
 }

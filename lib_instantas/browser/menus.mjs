@@ -4,17 +4,18 @@ import * as autosave from "./autosave.mjs";
 import {button, element, menu, slider} from "./elements.mjs";
 import * as mask from "./mask.mjs";
 import * as model from "./model.mjs";
+import {text} from "./texts.mjs";
 
 const PICTURE_SIDE = 1024;
 
 export class Presets {
     constructor(actions, server, say) {
         Object.assign(this, {actions, server, say, names: []});
-        this.name = element("input", {type: "text", maxlength: "100", placeholder: "Name", "aria-label": "Preset name", oninput: () => this.render(),
-            onkeydown: event => event.key === "Enter" && this.save()});
-        this.saveButton = button({label: "Save the preset", text: "Save", onclick: () => this.save()});
+        this.name = element("input", {type: "text", maxlength: "100", placeholder: text("Name"), "aria-label": text("Preset name"),
+            oninput: () => this.render(), onkeydown: event => event.key === "Enter" && this.save()});
+        this.saveButton = button({label: text("Save the preset"), text: text("Save"), onclick: () => this.save()});
         this.list = element("div", {class: "ias-presets"});
-        this.menu = menu("bookmark", "Presets", [
+        this.menu = menu("bookmark", text("Presets"), [
             element("div", {class: "ias-row"}, this.name, this.saveButton), this.list,
         ], () => this.refresh());
     }
@@ -36,7 +37,7 @@ export class Presets {
         const document = model.toDocument(this.actions.store.drawing);
         return this.attempt(async () => {
             this.show(await this.server.ask("save", {name, document}));
-            this.say(`Saved as “${name.trim()}”.`);
+            this.say(text("Saved as “{name}”.", {name: name.trim()}));
             this.name.value = "";
             this.render();
         });
@@ -45,7 +46,7 @@ export class Presets {
     load(name) {
         return this.attempt(async () => {
             this.actions.replace(model.fromDocument(await this.server.ask("load", {name})));
-            this.say(`Loaded “${name}”.`);
+            this.say(text("Loaded “{name}”.", {name}));
             this.menu.close();
         });
     }
@@ -60,18 +61,18 @@ export class Presets {
     }
 
     render() {
-        this.saveButton.lastChild.textContent = this.names.includes(this.name.value.trim()) ? "Replace" : "Save";
+        this.saveButton.lastChild.textContent = this.names.includes(this.name.value.trim()) ? text("Replace") : text("Save");
         this.saveButton.disabled = !this.name.value.trim();
         const rows = this.names.map(name => this.row(name));
-        this.list.replaceChildren(...(rows.length ? rows : [element("p", {class: "ias-empty"}, "No presets yet.")]));
+        this.list.replaceChildren(...(rows.length ? rows : [element("p", {class: "ias-empty"}, text("No presets yet."))]));
     }
 
     row(name) {
-        const load = button({label: `Load ${name}`, text: name, class: "ias-preset-name", onclick: () => this.load(name)});
-        const remove = button({icon: "trash", label: `Delete ${name}`, onclick: () => {
+        const load = button({label: text("Load {name}", {name}), text: name, class: "ias-preset-name", onclick: () => this.load(name)});
+        const remove = button({icon: "trash", label: text("Delete {name}", {name}), onclick: () => {
             if (remove.classList.contains("ias-sure")) return this.delete(name);
             remove.classList.add("ias-sure");
-            remove.replaceChildren("Delete?");
+            remove.replaceChildren(text("Delete?"));
         }});
         return element("div", {class: "ias-row"}, load, remove);
     }
@@ -82,17 +83,18 @@ export class Files {
         Object.assign(this, {actions, server, say});
         this.file = element("input", {type: "file", accept: ".json,application/json", hidden: true, class: "ias-json-file",
             onchange: () => this.import()});
-        this.menu = menu("file", "File", [
-            button({icon: "upload", label: "Import JSON", text: "Import JSON…", onclick: () => this.file.click()}),
-            button({icon: "down", label: "Export JSON", text: "Export JSON", onclick: () => this.export()}),
-            button({icon: "trash", label: "Remove all regions", text: "Remove all regions", onclick: () => (actions.clear(), this.menu.close())}),
+        this.menu = menu("file", text("File"), [
+            button({icon: "upload", label: text("Import JSON"), text: text("Import JSON…"), onclick: () => this.file.click()}),
+            button({icon: "down", label: text("Export JSON"), text: text("Export JSON"), onclick: () => this.export()}),
+            button({icon: "trash", label: text("Remove all regions"), text: text("Remove all regions"),
+                onclick: () => (actions.clear(), this.menu.close())}),
             this.file,
         ]);
     }
 
     export() {
-        const text = JSON.stringify(model.toDocument(this.actions.store.drawing), null, 1);
-        const url = URL.createObjectURL(new Blob([text], {type: "application/json"}));
+        const content = JSON.stringify(model.toDocument(this.actions.store.drawing), null, 1);
+        const url = URL.createObjectURL(new Blob([content], {type: "application/json"}));
         element("a", {href: url, download: "instantas-regions.json"}).click();
         // A browser that is busy may begin to read only after a while.
         setTimeout(() => URL.revokeObjectURL(url), 60000);
@@ -106,7 +108,7 @@ export class Files {
             await this.take(JSON.parse(await file.text()));
             this.menu.close();
         } catch (error) {
-            this.say(error instanceof SyntaxError ? `${file.name} is not JSON.` : error.message, true);
+            this.say(error instanceof SyntaxError ? text("{file} is not JSON.", {file: file.name}) : error.message, true);
         }
         this.file.value = "";
     }
@@ -124,12 +126,12 @@ export class Reference {
         Object.assign(this, {stage, links, say});
         this.file = element("input", {type: "file", accept: "image/*", hidden: true, class: "ias-picture-file", onchange: () => this.upload()});
         this.follow = element("input", {type: "checkbox", onchange: event => this.setFollow(event.target.checked)});
-        this.opacity = slider({label: "Strength", min: 0, max: 100, step: 1, unit: "%", onchange: value => this.fade(value)});
-        this.menu = menu("picture", "Picture", [
-            button({icon: "upload", label: "Open a picture", text: "Open a picture…", onclick: () => this.file.click()}),
-            button({icon: "picture", label: "Last result", text: "Last result", onclick: () => this.showLast(true)}),
-            button({icon: "trash", label: "No picture", text: "No picture", onclick: () => this.remove()}),
-            element("label", {class: "ias-check"}, this.follow, element("span", {}, "Always the last result")),
+        this.opacity = slider({label: text("Strength"), min: 0, max: 100, step: 1, unit: "%", onchange: value => this.fade(value)});
+        this.menu = menu("picture", text("Picture"), [
+            button({icon: "upload", label: text("Open a picture"), text: text("Open a picture…"), onclick: () => this.file.click()}),
+            button({icon: "picture", label: text("Last result"), text: text("Last result"), onclick: () => this.showLast(true)}),
+            button({icon: "trash", label: text("No picture"), text: text("No picture"), onclick: () => this.remove()}),
+            element("label", {class: "ias-check"}, this.follow, element("span", {}, text("Always the last result"))),
             this.opacity.root, this.file,
         ]);
         this.fade(90);
@@ -165,7 +167,7 @@ export class Reference {
     showLast(asked) {
         const url = this.links.lastPicture();
         if (url && url !== this.stage.picture) this.show(url);
-        else if (!url && asked) this.say("There is no result yet.", true);
+        else if (!url && asked) this.say(text("There is no result yet."), true);
     }
 
     show(url) {

@@ -2,6 +2,7 @@
 // The store holds the present one and its undo history.
 
 import * as geometry from "./geometry.mjs";
+import {text} from "./texts.mjs";
 
 const COLORS = ["#e4572e", "#2e86ab", "#3fa34d", "#f2a541", "#8e5bd0", "#d6457f", "#17a398", "#9a6a3a", "#5b7fff", "#b0a41f"];
 export const LIMITS = {regions: 32, name: 100, prompt: 10000, points: 512, weight: 10, side: [64, 32768]};
@@ -22,7 +23,7 @@ function freeColor(regions) {
     return COLORS.find(c => !taken.has(c)) ?? COLORS[regions.length % COLORS.length];
 }
 
-function freeName(regions, base = "Region") {
+function freeName(regions, base = text("Region")) {
     const taken = new Set(regions.map(r => r.name));
     for (let n = 1; ; n++) {
         if (!taken.has(`${base} ${n}`)) return `${base} ${n}`;
@@ -60,7 +61,7 @@ export function duplicated(drawing, id) {
     const original = find(drawing, id);
     const copy = {
         ...original, id: newId(), color: freeColor(drawing.regions),
-        name: `${original.name || "Region"} copy`.slice(0, LIMITS.name),
+        name: text("{name} copy", {name: original.name || text("Region")}).slice(0, LIMITS.name),
         shape: nudged(original.shape, 0.02, 0.02),
     };
     const regions = [...drawing.regions];

@@ -4,17 +4,20 @@ import {button, element, fill, icon, slider} from "./elements.mjs";
 import * as geometry from "./geometry.mjs";
 import * as model from "./model.mjs";
 import * as nodes from "./nodes.mjs";
+import {text} from "./texts.mjs";
 
-const TYPES = {rectangle: "Rectangle", polygon: "Polygon", mask: "Mask"};
+const TYPES = {rectangle: text("Rectangle"), polygon: text("Polygon"), mask: text("Mask")};
 
 class Card {
     constructor(id, actions) {
         Object.assign(this, {id, actions, store: actions.store});
         this.head = this.makeHead();
         this.body = element("div", {class: "ias-card-body"});
-        this.prompt = this.makePrompt("Prompt", "prompt", "What is here (empty: the main prompt)");
-        this.negative = this.makePrompt("Negative prompt", "negative_prompt", "Empty: the main negative prompt");
-        this.weight = this.makeSlider("Weight", "weight", {min: 0, max: 2, largest: 10, step: 0.05});
+        this.prompt = this.makePrompt("prompt", text("Prompt"), text("Tokens of the prompt"),
+            text("What is here (empty: the main prompt)"));
+        this.negative = this.makePrompt("negative_prompt", text("Negative prompt"), text("Tokens of the negative prompt"),
+            text("Empty: the main negative prompt"));
+        this.weight = this.makeSlider(text("Weight"), "weight", {min: 0, max: 2, largest: 10, step: 0.05});
         this.feather = this.makeFeather();
         this.place = this.makePlace();
         this.body.append(this.prompt.root, this.negative.root, this.weight.root, this.feather.root, this.place.root);
@@ -34,22 +37,23 @@ class Card {
 
     makeHead() {
         const change = (key, value) => this.actions.change(this.id, {[key]: value}, key);
-        const color = element("input", {type: "color", class: "ias-color", title: "Color", "aria-label": "Color",
+        const color = element("input", {type: "color", class: "ias-color", title: text("Color"), "aria-label": text("Color"),
             oninput: event => change("color", event.target.value), onchange: () => this.store.settle()});
         const name = element("input", {type: "text", class: "ias-name", maxlength: `${model.LIMITS.name}`,
-            "aria-label": "Name", oninput: event => change("name", event.target.value), onchange: () => this.store.settle()});
+            "aria-label": text("Name"), oninput: event => change("name", event.target.value), onchange: () => this.store.settle()});
         const kind = element("span", {class: "ias-kind"});
-        const onOff = button({icon: "eye", label: "On or off", onclick: () => this.actions.change(this.id, {enabled: !this.region.enabled})});
+        const onOff = button({icon: "eye", label: text("On or off"), onclick: () => this.actions.change(this.id, {enabled: !this.region.enabled})});
         const tools = element("span", {class: "ias-card-tools"}, onOff,
-            this.up = button({icon: "up", label: "Bring forward", onclick: () => this.actions.raise(this.id, 1)}),
-            this.down = button({icon: "down", label: "Send backward", onclick: () => this.actions.raise(this.id, -1)}),
-            button({icon: "copy", label: "Duplicate", title: "Duplicate (Ctrl+D)", onclick: () => this.actions.duplicate(this.id)}),
-            button({icon: "trash", label: "Delete", title: "Delete (Del)", onclick: () => this.actions.remove(this.id)}));
+            this.up = button({icon: "up", label: text("Bring forward"), onclick: () => this.actions.raise(this.id, 1)}),
+            this.down = button({icon: "down", label: text("Send backward"), onclick: () => this.actions.raise(this.id, -1)}),
+            button({icon: "copy", label: text("Duplicate"), title: text("Duplicate (Ctrl+D)"),
+                onclick: () => this.actions.duplicate(this.id)}),
+            button({icon: "trash", label: text("Delete"), title: text("Delete (Del)"), onclick: () => this.actions.remove(this.id)}));
         return {root: element("div", {class: "ias-card-head"}, color, name, kind, tools), color, name, kind, onOff};
     }
 
-    makePrompt(label, key, placeholder) {
-        const counter = element("span", {class: "ias-tokens", "aria-label": `Tokens of the ${label.toLowerCase()}`});
+    makePrompt(key, label, tokens, placeholder) {
+        const counter = element("span", {class: "ias-tokens", "aria-label": tokens});
         const field = element("textarea", {
             rows: key === "prompt" ? "2" : "1", placeholder, maxlength: `${model.LIMITS.prompt}`,
             "aria-label": label, onchange: () => this.store.settle(),
@@ -69,7 +73,7 @@ class Card {
     makeFeather() {
         const onchange = pixels => this.actions.change(this.id, {feather: geometry.rounded(Math.min(1, pixels / this.shorterSide))}, "feather");
         return slider({
-            label: "Feather", min: 0, max: 256, largest: 32768, step: 1, unit: "px", onchange, onsettle: () => this.store.settle(),
+            label: text("Feather"), min: 0, max: 256, largest: 32768, step: 1, unit: "px", onchange, onsettle: () => this.store.settle(),
         });
     }
 
@@ -78,13 +82,13 @@ class Card {
     }
 
     makePlace() {
-        const sides = [["X", "x", "width"], ["Y", "y", "height"], ["W", "width", "width"], ["H", "height", "height"]];
+        const sides = [["X", "x", "width"], ["Y", "y", "height"], [text("W"), "width", "width"], [text("H"), "height", "height"]];
         const fields = sides.map(([label, key, side]) => {
-            const input = element("input", {type: "number", step: "8", "aria-label": `${label} in pixels`,
+            const input = element("input", {type: "number", step: "8", "aria-label": text("{side} in pixels", {side: label}),
                 onchange: event => this.setPlace(key, Number(event.target.value) / this.store.drawing.canvas[side])});
             return {input, key, side, root: element("label", {}, element("span", {}, label), input)};
         });
-        const invert = button({icon: "invert", label: "Invert the mask", onclick: () => this.actions.invert(this.region)});
+        const invert = button({icon: "invert", label: text("Invert the mask"), onclick: () => this.actions.invert(this.region)});
         return {root: element("div", {class: "ias-place"}, ...fields.map(f => f.root), invert), fields, invert};
     }
 
@@ -132,9 +136,9 @@ class Card {
     showTokens(counts) {
         const region = this.region;
         if (!region) return;
-        for (const [{counter}, text] of [[this.prompt, region.prompt], [this.negative, region.negative_prompt]]) {
-            const found = counts.get(text);
-            counter.textContent = found && text ? `${found.count}/${found.limit}` : "";
+        for (const [{counter}, prompt] of [[this.prompt, region.prompt], [this.negative, region.negative_prompt]]) {
+            const found = counts.get(prompt);
+            counter.textContent = found && prompt ? `${found.count}/${found.limit}` : "";
         }
     }
 }
@@ -144,24 +148,26 @@ export class Panel {
         Object.assign(this, {actions, tokens, store: actions.store, cards: new Map()});
         this.count = element("span", {class: "ias-badge"});
         this.overlap = this.makeOverlap();
-        this.list = element("div", {class: "ias-cards", role: "list", "aria-label": "Regions"});
-        this.empty = element("p", {class: "ias-empty"}, "Draw a rectangle, a polygon or a mask on the canvas. ",
-            "What no region covers follows the main prompt.");
+        this.list = element("div", {class: "ias-cards", role: "list", "aria-label": text("Regions")});
+        this.empty = element("p", {class: "ias-empty"},
+            text("Draw a rectangle, a polygon or a mask on the canvas. What no region covers follows the main prompt."));
         this.root = element("div", {class: "ias-panel"},
-            element("div", {class: "ias-panel-head"}, element("strong", {}, "Regions"), this.count, this.overlap),
+            element("div", {class: "ias-panel-head"}, element("strong", {}, text("Regions")), this.count, this.overlap),
             this.empty, this.list);
     }
 
     makeOverlap() {
         return element("select", {
-            class: "ias-select", title: "Where regions overlap", "aria-label": "Where regions overlap",
+            class: "ias-select", title: text("Where regions overlap"), "aria-label": text("Where regions overlap"),
             onchange: event => this.actions.setOverlap(event.target.value),
-        }, element("option", {value: "weight"}, "Overlap: by weight"), element("option", {value: "upper"}, "Overlap: upper wins"));
+        }, element("option", {value: "weight"}, text("Overlap: by weight")), element("option", {value: "upper"}, text("Overlap: upper wins")));
     }
 
     render(drawing, view) {
         const active = model.active(drawing).length;
-        this.count.textContent = drawing.regions.length ? `${active} of ${drawing.regions.length} active` : "none";
+        this.count.textContent = drawing.regions.length
+            ? text("{active} of {regions} active", {active, regions: drawing.regions.length})
+            : text("none");
         this.empty.hidden = drawing.regions.length > 0;
         fill(this.overlap, drawing.overlap);
         this.dropCards(drawing);

@@ -6,6 +6,7 @@ import Konva from "./konva.mjs";
 import * as mask from "./mask.mjs";
 import * as model from "./model.mjs";
 import * as nodes from "./nodes.mjs";
+import {text} from "./texts.mjs";
 
 /** A drag shorter than this, in CSS pixels, is a click. */
 const SLIP = 4;
@@ -36,7 +37,7 @@ class Tool {
     add(shape, tool = "select") {
         const {drawing} = this.store;
         if (drawing.regions.length >= model.LIMITS.regions) {
-            this.stage.say(`At most ${model.LIMITS.regions} regions.`, true);
+            this.stage.say(text("At most {most} regions.", {most: model.LIMITS.regions}), true);
             return;
         }
         const region = model.newRegion(drawing, shape);
@@ -141,7 +142,7 @@ class BrushTool extends Tool {
 
     down(event) {
         if (this.erase && !this.region) {
-            this.stage.say("Select the region to erase from.", true);
+            this.stage.say(text("Select the region to erase from."), true);
             return;
         }
         this.raster = this.begin();

@@ -2,9 +2,10 @@
 // where it is a texture. The library for panoramas is loaded when the first of them is shown.
 
 import {element} from "./elements.mjs";
+import {text} from "./texts.mjs";
 
 const GALLERIES = ["txt2img", "img2img"];
-const NAMES = {sphere: "360°", tiled: "Tiled 3×3"};
+const NAMES = {sphere: "360°", tiled: text("Tiled 3×3")};
 
 const addressOf = name => new URL(`./vendored/${name}`, import.meta.url).href;
 
@@ -16,7 +17,7 @@ function library() {
         const script = element("script", {src: addressOf("pannellum.js"), onload: () => resolve(globalThis.pannellum)});
         script.onerror = () => {
             loading = null;
-            reject(new Error("the viewer's library could not be loaded"));
+            reject(new Error(text("The viewer's library could not be loaded.")));
         };
         document.head.append(element("link", {rel: "stylesheet", href: addressOf("pannellum.css")}), script);
     });
@@ -37,12 +38,12 @@ class Viewer {
         this.notice = element("span", {class: "ias-view-notice", role: "status"});
         this.kinds = Object.entries(NAMES).map(([kind, name]) =>
             element("button", {type: "button", value: kind, onclick: () => this.show(kind)}, name));
-        const results = GALLERIES.map(tab => element("button", {type: "button", onclick: () => this.openLast(tab)}, `Last of ${tab}`));
+        const results = GALLERIES.map(tab => element("button", {type: "button", onclick: () => this.openLast(tab)}, text("Last of {tab}", {tab: text(tab)})));
         const file = element("input", {type: "file", accept: "image/*"});
         file.onchange = () => file.files.length && this.open(URL.createObjectURL(file.files[0]));
-        const choose = element("label", {class: "ias-view-file"}, "Open a picture ", file);
+        const choose = element("label", {class: "ias-view-file"}, `${text("Open a picture")} `, file);
         root.replaceChildren(
-            element("p", {}, "Look around in a 360° panorama, or see a texture laid side by side:"),
+            element("p", {}, text("Look around in a 360° panorama, or see a texture laid side by side:")),
             element("div", {class: "ias-view-bar"}, ...results, choose, ...this.kinds, this.notice), this.stage);
         this.mark(null);
     }
@@ -54,12 +55,12 @@ class Viewer {
 
     /** Show the picture at an address: twice as wide as high, it is taken for a panorama. */
     async open(source) {
-        if (!source) return this.say("There is no picture yet.");
+        if (!source) return this.say(text("There is no picture yet."));
         this.picture = element("img", {src: source});
         try {
             await this.picture.decode();
         } catch {
-            return this.say("This is not a picture that the browser can show.");
+            return this.say(text("This is not a picture that the browser can show."));
         }
         const {naturalWidth: width, naturalHeight: height} = this.picture;
         await this.show(width === 2 * height ? "sphere" : "tiled");
@@ -84,11 +85,11 @@ class Viewer {
         this.stage.replaceChildren(place);
         this.sphere = pannellum.viewer(place, {
             type: "equirectangular", panorama: this.picture.src, autoLoad: true, ignoreGPanoXMP: true,
-            compass: false, hfov: 90,
+            compass: false, hfov: 90, strings: {loadingLabel: text("Loading …")},
         });
         await new Promise((resolve, reject) => {
             this.sphere.on("load", resolve);
-            this.sphere.on("error", text => reject(new Error(String(text))));
+            this.sphere.on("error", reason => reject(new Error(String(reason))));
         });
     }
 
@@ -115,8 +116,8 @@ class Viewer {
         }
     }
 
-    say(text) {
-        this.notice.textContent = text;
+    say(notice) {
+        this.notice.textContent = notice;
     }
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lib_instantas.methods import Request, make_method
 from lib_instantas.outline import tile_count
+from lib_instantas.texts import messages
 from lib_instantas.tiling import Segment, Span, TilePlan
 
 MAX_STEPS = 150
@@ -74,9 +75,9 @@ def _steps(request: Request) -> Steps:
 
 def _left_out(tiles: int, shown: int, steps: int) -> str:
     if tiles > MAX_TILES:
-        return f"the grid is not drawn: at most {MAX_TILES} tiles are"
+        return messages.GRID_NOT_DRAWN(most=MAX_TILES)
     if shown < steps:
-        return f"steps {shown + 1} to {steps} are not shown: too many tiles in all"
+        return messages.STEPS_NOT_SHOWN(first=shown + 1, last=steps)
     return ""
 
 

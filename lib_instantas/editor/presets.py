@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from lib_instantas.errors import RefusalError
+from lib_instantas.texts import messages
+
 logger = logging.getLogger(__name__)
 
 PREFIX, SUFFIX = "preset-", ".json"
@@ -34,11 +37,8 @@ MAX_PRESETS = 500
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
-class PresetError(ValueError):
-    """A preset that cannot be saved, read or deleted; the message is for the user."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(f"InstantAS: {message}")
+class PresetError(RefusalError):
+    """A preset that cannot be saved, read or deleted."""
 
 
 def file_name(name: str) -> str:
@@ -58,11 +58,11 @@ def file_name(name: str) -> str:
 def _spelt(name: str) -> str:
     name = name.strip()
     if not name:
-        raise PresetError("a preset needs a name")
+        raise PresetError(messages.NO_NAME())
     if len(name) > MAX_NAME:
-        raise PresetError(f"a preset's name must have at most {MAX_NAME} characters, got {len(name)}")
+        raise PresetError(messages.NAME_TOO_LONG(most=MAX_NAME, value=len(name)))
     if not name.isprintable():
-        raise PresetError(f"a preset's name must be printable, got {name!r}")
+        raise PresetError(messages.NAME_UNPRINTABLE(name=repr(name)))
     return PREFIX + "".join(c if c in _PLAIN else _encoded(c) for c in name) + SUFFIX
 
 
@@ -86,7 +86,7 @@ class PresetStore:
         """Write a preset, in one piece or not at all; one of the same name is replaced."""
         path = self._path(name)
         if not path.exists() and len(self._files()) >= MAX_PRESETS:
-            raise PresetError(f"there are {MAX_PRESETS} presets already; delete one first")
+            raise PresetError(messages.TOO_MANY_PRESETS(most=MAX_PRESETS))
         self._write(path, name, document)
 
     def _write(self, path: Path, name: str, document: Any) -> None:
@@ -107,15 +107,15 @@ class PresetStore:
         try:
             content = _content(path)
         except ValueError as error:
-            raise PresetError(f"preset {name.strip()!r} cannot be read: {error}") from None
+            raise PresetError(messages.UNREADABLE_PRESET(name=repr(name.strip()), error=error)) from None
         return content["preset"] if DIGEST in path.name else content
 
     def rename(self, name: str, new: str) -> None:
         """Give a preset another name, that none has yet."""
         if name.strip() == new.strip():
-            raise PresetError(f"preset {name.strip()!r} has that name already")
+            raise PresetError(messages.SAME_NAME(name=repr(name.strip())))
         if self._path(new).exists():
-            raise PresetError(f"there is a preset {new.strip()!r} already; take another name, or delete it first")
+            raise PresetError(messages.NAME_TAKEN(name=repr(new.strip())))
         content = self.load(name)
         self._write(self._path(new), new, content)
         self.delete(name)
@@ -130,7 +130,7 @@ class PresetStore:
     def _existing(self, name: str) -> Path:
         path = self._path(name)
         if not path.is_file():
-            raise PresetError(f"no preset {name.strip()!r}")
+            raise PresetError(messages.NO_PRESET(name=repr(name.strip())))
         return path
 
     def _path(self, name: str) -> Path:

@@ -10,10 +10,13 @@ from typing import Any
 
 from lib_instantas.editor.plans import MAX_STEPS, plan_document
 from lib_instantas.editor.presets import PresetStore
+from lib_instantas.errors import RefusalError, told
 from lib_instantas.methods import Request
 from lib_instantas.regions_json import MAX_PROMPT, MAX_TEXT, setup_from_json, setup_to_json
 from lib_instantas.settings import LARGEST_SIDE, names, parse_settings
 from lib_instantas.sizes import canvas_for
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import Words, said
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +27,8 @@ MAX_TEXTS = 200
 Params = Mapping[str, Any]
 
 
-class RequestError(ValueError):
-    """A request that cannot be answered; the message is for the user."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(f"InstantAS: {message}")
+class RequestError(RefusalError):
+    """A request that cannot be answered. What our own page never asks is answered in English."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,13 @@ class EditorService:
     """Answers the editor's questions.
 
     `native_side` tells the side in latent pixels that the loaded model knows; `count_tokens` counts a prompt's tokens,
-    or is None where no tokenizer is at hand.
+    or is None where no tokenizer is at hand; `words` are those of the page's language.
     """
 
     presets: PresetStore
     native_side: Callable[[], int] = lambda: 64
     count_tokens: Callable[[str], TokenCount] | None = None
+    words: Callable[[], Words] = dict
 
     def answer(self, text: str) -> str:
         """The answer to one request `{"id", "method", "params"}`: `{"id", "result"}` or `{"id", "error"}`."""
@@ -58,12 +59,15 @@ class EditorService:
             request = _request(text)
             return json.dumps({"id": request.get("id"), "result": self._call(request)})
         except ValueError as error:
-            return json.dumps({"id": request.get("id"), "error": str(error)})
+            return self._refusal(request, error)
         except RecursionError:
-            return json.dumps({"id": request.get("id"), "error": "InstantAS: this is nested too deeply"})
+            return self._refusal(request, RequestError(messages.TOO_DEEP()))
         except OSError as error:
             logger.exception("InstantAS: a preset could not be stored")
-            return json.dumps({"id": request.get("id"), "error": f"InstantAS: {error.strerror or error}"})
+            return self._refusal(request, RequestError(error.strerror or str(error)))
+
+    def _refusal(self, request: Params, error: ValueError) -> str:
+        return json.dumps({"id": request.get("id"), "error": said(told(error), self.words())})
 
     def _call(self, request: dict[str, Any]) -> Any:
         methods: dict[str, Callable[[Params], Any]] = {
@@ -91,7 +95,8 @@ class EditorService:
         size = canvas_for((canvas["height"], canvas["width"]))
         steps = _whole_number(params.get("steps", 20), "steps", 1, MAX_STEPS)
         seed = _whole_number(params.get("seed", 0), "seed", 0, 2**63)
-        return plan_document(Request(size, self.native_side(), settings, seed, steps))
+        document = plan_document(Request(size, self.native_side(), settings, seed, steps))
+        return {**document, "left_out": said(document["left_out"], self.words())}
 
     def _tokens(self, params: Params) -> list[dict[str, int]] | None:
         texts = params.get("texts")
@@ -127,13 +132,13 @@ def checked_document(document: Any) -> dict[str, Any]:
     Canvas sizes are image pixels; the setup is the JSON form of a RegionSetup.
     """
     if not isinstance(document, dict) or set(document) != {"canvas", "setup"}:
-        raise RequestError('a drawing must be an object with "canvas" and "setup"')
+        raise RequestError(messages.NO_DRAWING())
     return {"canvas": _canvas(document["canvas"]), "setup": setup_to_json(setup_from_json(document["setup"]))}
 
 
 def _request(text: str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
-        raise RequestError(f"the request has {len(text)} characters; at most {MAX_TEXT} are allowed")
+        raise RequestError(messages.REQUEST_TOO_LONG(value=len(text), most=MAX_TEXT))
     try:
         request = json.loads(text)
     except (ValueError, RecursionError):
@@ -145,7 +150,7 @@ def _request(text: str) -> dict[str, Any]:
 
 def _canvas(value: Any) -> dict[str, int]:
     if not isinstance(value, dict):
-        raise RequestError("canvas must be an object with width and height")
+        raise RequestError(messages.NO_CANVAS())
     return {side: _whole_number(value.get(side), f"canvas.{side}", SMALLEST_SIDE, LARGEST_SIDE) for side in _SIDES}
 
 
@@ -165,5 +170,6 @@ def _name(params: Params) -> str:
 
 def _whole_number(value: Any, name: str, lowest: int, highest: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-        raise RequestError(f"{name} must be a whole number between {lowest} and {highest}, got {value!r:.80}")
+        allowed = messages.WHOLE_NUMBER(low=lowest, high=highest)
+        raise RequestError(messages.MUST_BE(name=name, allowed=allowed, value=f"{value!r:.80}"))
     return value

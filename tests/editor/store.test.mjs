@@ -26,6 +26,7 @@ class Kept {
     }
 }
 
+await import("../../javascript/instantas_texts.js");
 const model = await import(`${FOLDER}/model.mjs`);
 const autosave = await import(`${FOLDER}/autosave.mjs`);
 const geometry = await import(`${FOLDER}/geometry.mjs`);

@@ -110,11 +110,11 @@ def test_the_line_of_a_huge_picture_is_quick_and_right() -> None:
         ({"steps": 20, "denoising_strength": 0.5}, [PlannedPass("", (512, 512), 11)]),
         (
             {"width": 600, "height": 512, "steps": 8, "hr-checkbox": True, "hr_scale": 2.0, "hires_steps": 5},
-            [PlannedPass("first pass: ", (512, 600), 8), PlannedPass("hires pass: ", (1024, 1200), 5)],
+            [PlannedPass("first pass: {work}", (512, 600), 8), PlannedPass("hires pass: {work}", (1024, 1200), 5)],
         ),
         (
             {"width": 512, "height": 256, "steps": 8, "hr-checkbox": True, "hr_resize_x": 1024, "hr_resize_y": 0},
-            [PlannedPass("first pass: ", (256, 512), 8), PlannedPass("hires pass: ", (512, 1024), 8)],
+            [PlannedPass("first pass: {work}", (256, 512), 8), PlannedPass("hires pass: {work}", (512, 1024), 8)],
         ),
     ],
 )

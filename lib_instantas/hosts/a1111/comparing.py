@@ -10,6 +10,8 @@ from typing import Any
 import gradio as gr
 from modules import processing, scripts, shared
 
+from lib_instantas.errors import told
+from lib_instantas.hosts.a1111.language import is_asked_by_the_api, reason
 from lib_instantas.hosts.a1111.own_presets import preset_names
 from lib_instantas.hosts.a1111.presets import with_preset
 from lib_instantas.hosts.a1111.samplers import refusal
@@ -17,15 +19,15 @@ from lib_instantas.hosts.a1111.script import arguments_of, change_argument
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
 from lib_instantas.hosts.a1111.upscaling import upscaling_of
 from lib_instantas.presets import KEY
-from lib_instantas.texts import WORDS
+from lib_instantas.texts.panel import WORDS
 from lib_instantas.tiling import LATENT_SCALE, Size, round_up
 
 logger = logging.getLogger(__name__)
 
-TITLE = "InstantAS: with and without"
+TITLE = WORDS["comparison"]
 """Of the entry in the host's list of scripts; `javascript/instantas_compare.js` knows it too."""
 
-WITHOUT = "Without InstantAS"
+WITHOUT = WORDS["without"]
 
 OWN_TO_A_COPY = ("extra_generation_params", "override_settings", "styles", "comments", "init_images")
 """What a generation changes in place, and shallow copies would share."""
@@ -69,7 +71,8 @@ class ComparisonScript(scripts.Script):
             return _both(first, processing.process_images(other), p.batch_size * p.n_iter)
         except Exception as error:
             logger.exception("InstantAS: the second picture of the comparison failed")
-            first.comments = f"{getattr(first, 'comments', '')}InstantAS: {beside}: {error}\n"
+            why = told(error) if is_asked_by_the_api(p) else reason(error)
+            first.comments = f"{getattr(first, 'comments', '')}InstantAS: {beside}: {why}\n"
             return first
 
 

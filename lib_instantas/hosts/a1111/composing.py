@@ -16,6 +16,7 @@ from modules import extra_networks, shared
 
 from lib_instantas.composition import first_size, second_steps
 from lib_instantas.settings import Settings, SettingsError
+from lib_instantas.texts import messages
 from lib_instantas.tiling import Size
 
 HIRES_ENTRIES = ("Hires ", "Denoising strength")
@@ -110,7 +111,8 @@ def upscalers() -> list[str]:
 
 def _known(upscaler: str) -> str:
     if upscaler not in (known := upscalers()):
-        raise SettingsError(f"compose_upscaler must be one of {', '.join(known)}, got {upscaler!r}")
+        choices = messages.ONE_OF(choices=", ".join(known))
+        raise SettingsError(messages.MUST_BE(name="compose_upscaler", allowed=choices, value=repr(upscaler)))
     return upscaler
 
 
@@ -124,7 +126,8 @@ def _known_lora(setting: str, name: str) -> str:
         with suppress(AttributeError, KeyError):  # the file may be new
             sys.modules["networks"].list_available_networks()
     if name and name not in (known := loras()):
-        raise SettingsError(f"{setting} must be empty or one of {', '.join(known) or 'no LoRA here'}, got {name!r}")
+        choices = messages.EMPTY_OR_ONE_OF(choices=", ".join(known) or messages.NO_LORA())
+        raise SettingsError(messages.MUST_BE(name=setting, allowed=choices, value=repr(name)))
     return name
 
 

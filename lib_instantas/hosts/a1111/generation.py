@@ -17,6 +17,7 @@ from modules import processing
 
 from lib_instantas.hosts.a1111.composing import Composition, without_hires_entries
 from lib_instantas.hosts.a1111.inversion import inverting
+from lib_instantas.hosts.a1111.language import for_the_asker
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.hosts.a1111.sizes import exact_size
@@ -25,7 +26,7 @@ from lib_instantas.hosts.a1111.vae import TiledVAE
 from lib_instantas.hosts.a1111.wildcards import TravellingPrompts, travelling_prompts
 from lib_instantas.infotext import KEY
 from lib_instantas.replacing import replaced
-from lib_instantas.settings import Settings
+from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.tiling import Size
 
 if TYPE_CHECKING:
@@ -94,9 +95,12 @@ class Generation:
         if name == "init":
             self.report.begin_anew()
             self._receive_prompts(p)
-        with self._at_work(p), self._guided(p, name), self._enlarged(p, name), self._inverted(p, name):
-            result = method()
-            return self.vae.decoded(result) if name == "sample" and not _is_asked_after_sampling(p) else result
+        try:
+            with self._at_work(p), self._guided(p, name), self._enlarged(p, name), self._inverted(p, name):
+                result = method()
+                return self.vae.decoded(result) if name == "sample" and not _is_asked_after_sampling(p) else result
+        except SettingsError as error:
+            raise to_raise(p, error) from None
 
     def decoded(self, p: Any, samples: Any) -> Any:
         """The pictures of what `sample` has answered; an error is raised when the host looks at them.
@@ -107,7 +111,7 @@ class Generation:
             with self._at_work(p):
                 return self.vae.decoded(samples)
         except Exception as error:
-            return Failed(error)
+            return Failed(to_raise(p, error))
 
     def _guided(self, p: Any, name: str) -> AbstractContextManager[None]:
         """The second stage has a CFG scale of its own; Forge knows one for hires passes, other hosts do not."""
@@ -255,11 +259,12 @@ def stop(p: Any, error: Exception) -> None:
     carries: what a client asked for wrongly is its own error.
     """
     end(p)
-    p.sample = raiser(with_status(error))
+    p.sample = raiser(to_raise(p, error))
 
 
-def with_status(error: Exception) -> Exception:
-    """The error, for the API to answer with the status of a request that cannot be met where that is what it says."""
+def to_raise(p: Any, error: Exception) -> Exception:
+    """The error for whoever has asked: the page in its language, the API with the status of what cannot be met."""
+    error = for_the_asker(p, error)
     if isinstance(error, ValueError):
         error.status_code, error.detail = UNPROCESSABLE, str(error)  # type: ignore[attr-defined]
     return error

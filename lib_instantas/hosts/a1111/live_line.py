@@ -10,6 +10,7 @@ from modules import sd_samplers, sd_samplers_timesteps, shared
 
 from lib_instantas.agreement import without_effect
 from lib_instantas.composition import first_size, second_steps
+from lib_instantas.errors import told
 from lib_instantas.hosts.a1111.chosen import levels_of_choice, native_side_of_choice
 from lib_instantas.hosts.a1111.native import SD1
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
@@ -17,7 +18,9 @@ from lib_instantas.hosts.a1111.sizes import Output, hires_size, size_warnings
 from lib_instantas.methods import Request
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for
-from lib_instantas.summary import Summary, summarise, why_off
+from lib_instantas.summary import Summary, summarise
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import Message, joined
 from lib_instantas.tiling import LATENT_SCALE, CostModel, Size
 
 FOLLOWED = {
@@ -36,16 +39,12 @@ MANY_TILES = 2_000
 """Tiles in one grid from which on only the first evaluation is planned and the rest is taken to be like it."""
 
 
-UNKNOWN = f"if the model knows {SD1 * LATENT_SCALE}x{SD1 * LATENT_SCALE}, which is found out when it is loaded"
-"""Said of a forecast for a model that is not loaded yet, where its file alone does not tell."""
-
-
 @dataclass(frozen=True)
 class PlannedPass:
     """One sampling run: `size` is (height, width) in image pixels, `evaluations` how often the sampler asks.
 
-    Some samplers ask a few times more or less than their steps say: then `exact` is false. One that `composes` makes
-    the first of two stages, without tiles.
+    `name` is a template that says which of several it is, empty for the only one. Some samplers ask a few times more or
+    less than their steps say: then `exact` is false. One that `composes` makes the first of two stages, without tiles.
     """
 
     name: str
@@ -56,15 +55,18 @@ class PlannedPass:
 
 
 def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
-    """The live line for the panel's values and those of the page's controls; an error in words if they are wrong."""
+    """The live line for the panel's values and those of the page's controls, or what is wrong with them: a message."""
     try:
         settings = parse_arguments(arguments)
     except SettingsError as error:
-        return str(error)
+        return told(error)
     native = native_side_of_choice()
     passes = passes_of(settings, controls, native or SD1)
     line = forecast(settings, passes, native or SD1, output_here(), levels_of_choice())
-    return line if native or settings.tile else f"{line} ({UNKNOWN})"
+    if native or settings.tile:
+        return line
+    side = SD1 * LATENT_SCALE
+    return messages.UNKNOWN_MODEL(line=line, size=_shown((side, side)))
 
 
 def output_here() -> Output:
@@ -97,15 +99,15 @@ def passes_of(settings: Settings, controls: Mapping[str, Any], native: int = SD1
             return [_pass("", size, sampler, steps)]
         again = second_steps(steps, settings.compose_strength)
         return [
-            replace(_pass("composed first: ", first, sampler, steps), composes=True),
-            _pass("then ", size, sampler, again),
+            replace(_pass(messages.COMPOSED_FIRST, first, sampler, steps), composes=True),
+            _pass(messages.THEN, size, sampler, again),
         ]
     again = int(controls.get("hires_steps", 0)) or steps
     target = int(controls.get("hr_resize_y", 0)), int(controls.get("hr_resize_x", 0))
     enlarged = hires_size(size, float(controls.get("hr_scale", 2)), target)
     return [
-        _pass("first pass: ", size, sampler, steps),
-        _pass("hires pass: ", enlarged, sampler, again),
+        _pass(messages.FIRST_PASS, size, sampler, steps),
+        _pass(messages.HIRES_PASS, enlarged, sampler, again),
     ]
 
 
@@ -124,62 +126,70 @@ def forecast(
 
     `levels` is how many resolutions its UNet works at, where that is known.
     """
-    lines = [f"{work.name}{_describe(settings, work, native, levels)}" for work in passes]
+    lines = [_named(work, _describe(settings, work, native, levels)) for work in passes]
     if any(work.composes for work in passes):
         lines.append(_both_stages(settings, passes, native))
     warnings = size_warnings(passes[-1].size, output or Output()) if passes else ()
     if passes and (settings.width or settings.height):
-        lines.append(f"The size is the panel's {_shown(passes[-1].size)}, not the page's")
+        lines.append(messages.OWN_SIZE(size=_shown(passes[-1].size)))
     if not passes:
         lines = [_upscaled(settings, native)]
     if settings.inverts_noise:
-        lines.append(f"where a picture is given, {settings.noise_inversion} more evaluations before them for its noise")
-    text = "; ".join([*lines, *without_effect(settings), *warnings])
-    return text if settings.enabled else f"Off. Switched on: {text}"
+        lines.append(messages.INVERTED(evaluations=settings.noise_inversion))
+    text = joined([*lines, *without_effect(settings), *warnings], messages.NEXT)
+    return text if settings.enabled else messages.SWITCHED_OFF(line=text)
 
 
-def _upscaled(settings: Settings, native: int) -> str:
+def _named(work: PlannedPass, text: str) -> str:
+    return Message(work.name, work=text) if work.name else text
+
+
+def _upscaled(settings: Settings, native: int) -> Message:
     side = settings.native_side(native) * LATENT_SCALE
-    enlarged = f"the given picture, {settings.upscale_by:g} times as wide and high by {settings.upscaler}"
-    return f"{enlarged}, finished in tiles of about {side}x{side}"
+    return messages.UPSCALED(times=settings.upscale_by, upscaler=settings.upscaler, size=_shown((side, side)))
 
 
 def _describe(settings: Settings, work: PlannedPass, native: int, levels: int | None) -> str:
+    size, evaluations = _shown(work.size), work.evaluations
     if work.composes:
-        return f"{_shown(work.size)}, {work.evaluations} UNet evaluations"
-    request = Request(canvas_for(work.size), native, settings, steps=work.evaluations, levels=levels)
+        return messages.SMALL(size=size, evaluations=evaluations)
+    request = Request(canvas_for(work.size), native, settings, steps=evaluations, levels=levels)
     summary = _summary(request)
-    about = "" if work.exact else "about "
     if settings.method == "direct":
-        without = f"{about}{work.evaluations} UNet evaluations of {_shown(work.size)}"
-        return f"{without} at once, {_times_native(request)}"
+        return _about(work, messages.DIRECT(evaluations=evaluations, size=size, times=_times_native(request)))
     if not summary.does_something:
-        reason = why_off(settings.method).removeprefix("off: the image")
-        return f"nothing to do, {_shown(work.size)}{reason}; {about}{work.evaluations} UNet evaluations as without"
+        idle = messages.SHORT if settings.method == "ScaleCrafter" else messages.FITS
+        return idle(size=size, evaluations=_about(work, f"{evaluations}"))
     if summary.dilated:
-        return f"{about}{summary}; the whole picture at once, {_times_native(request)}"
-    instead = f"of a tile instead of {work.evaluations} of {_shown(work.size)}"
-    cost = f"about {summary.work:.2g} times the work, and the memory of a tile"
-    return f"{about}{summary} {instead}: {cost}{_travel(summary)}"
+        return _about(work, messages.WHOLE(work=summary.words, times=_times_native(request)))
+    cost = messages.INSTEAD(work=summary.words, evaluations=evaluations, size=size, share=summary.work)
+    return joined([_about(work, cost), _travel(summary)], messages.NEXT)
+
+
+def _about(work: PlannedPass, text: str) -> str:
+    return text if work.exact else messages.ABOUT(work=text)
 
 
 def _travel(summary: Summary) -> str:
-    """How far a cyclic grid moves at a time, (down, across) in image pixels, as its plans have it; else nothing."""
+    """How far a cyclic grid moves at a time, in image pixels, as its plans have it; empty for others."""
     if summary.period is None or len(summary.offsets) < 2:
         return ""
     axes = zip(*summary.offsets, strict=True)
-    moves = (next((abs(place) for place in places if place), 0) for places in axes)
-    told = [f"{move * LATENT_SCALE} px {way}" for move, way in zip(moves, ("down", "across"), strict=True) if move]
-    return f"; the grid moves {' and '.join(told)} at a time" if told else "; the grid stands still"
+    down, across = (next((abs(place) for place in places if place), 0) * LATENT_SCALE for places in axes)
+    if down and across:
+        return messages.MOVES_BOTH(down=down, across=across)
+    if down or across:
+        return messages.MOVES_DOWN(down=down) if down else messages.MOVES_ACROSS(across=across)
+    return messages.STANDS_STILL()
 
 
-def _both_stages(settings: Settings, passes: Sequence[PlannedPass], native: int) -> str:
+def _both_stages(settings: Settings, passes: Sequence[PlannedPass], native: int) -> Message:
     """What two stages cost beside tiles from noise: the share of steps that tiles still make, and a small picture."""
     first, last = passes
     tiles = _summary(Request(canvas_for(last.size), native, settings, steps=first.evaluations))
     cost = CostModel(settings.native_side(native))
     small = cost(canvas_for(first.size)) / (cost(canvas_for(last.size)) * tiles.work)
-    return f"together about {last.evaluations / first.evaluations + small:.2g} times the work of tiles from noise"
+    return messages.BOTH_STAGES(share=last.evaluations / first.evaluations + small)
 
 
 def _summary(request: Request) -> Summary:
@@ -189,10 +199,10 @@ def _summary(request: Request) -> Summary:
     return replace(first, evaluations=first.evaluations * request.steps)
 
 
-def _times_native(request: Request) -> str:
+def _times_native(request: Request) -> Message:
     side = request.settings.native_side(request.native)
     times = request.canvas[0] * request.canvas[1] / side**2
-    return f"{times:.1f} times the model's {side * LATENT_SCALE}x{side * LATENT_SCALE}"
+    return messages.TIMES_NATIVE(times=times, size=_shown((side * LATENT_SCALE, side * LATENT_SCALE)))
 
 
 def _shown(size: Size) -> str:

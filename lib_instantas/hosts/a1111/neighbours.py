@@ -11,6 +11,8 @@ from typing import Any
 from modules import shared
 
 from lib_instantas.settings import Settings, SettingsError
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import joined
 
 try:
     from modules import sd_unet
@@ -24,30 +26,18 @@ def check_neighbours(p: Any, settings: Settings) -> None:
         return
     clashes = [*_extensions(p), *_host_options(), *_replaced_unet(settings)]
     if clashes:
-        raise SettingsError("; ".join(clashes))
+        raise SettingsError(joined(clashes, messages.NEXT))
 
 
 def _extensions(p: Any) -> Iterator[str]:
     if _argument(p, "Tiled Diffusion", 0) is True:
-        yield (
-            "enabled must be false while Tiled Diffusion is on: both divide the picture into tiles. Switch one of them "
-            "off; Tiled VAE may stay"
-        )
+        yield messages.TILED_DIFFUSION()
     if _argument(p, "MultiDiffusion Integrated", 0) is True:
-        yield (
-            "enabled must be false while MultiDiffusion Integrated is on: both divide the picture into tiles. Switch "
-            "one of them off"
-        )
+        yield messages.MULTIDIFFUSION()
     if _argument(p, "HyperTile Integrated", 0) is True:
-        yield (
-            "enabled must be false while HyperTile Integrated is on, which divides attention by the whole picture's "
-            "proportions, and a tile does not have them"
-        )
+        yield messages.HYPERTILE()
     if _argument(p, "Regional Prompter", 0) is True and _argument(p, "Regional Prompter", 11) == "Attention":
-        yield (
-            "enabled must be false while Regional Prompter is on in the mode Attention, which takes each tile for the "
-            "whole picture. Use its mode Latent, or this extension's regions"
-        )
+        yield messages.REGIONAL_PROMPTER()
 
 
 def _argument(p: Any, title: str, index: int) -> Any:
@@ -64,15 +54,12 @@ def _replaced_unet(settings: Settings) -> Iterator[str]:
     if sd_unet is None or sd_unet.get_unet_option() is None:
         return
     if settings.region_setup.active:
-        yield "regions must be empty while the setting SD Unet replaces the model's own UNet; set it to None"
+        yield messages.REGIONS_WITHOUT_UNET()
     if settings.method == "ScaleCrafter":
-        yield "method must not be ScaleCrafter while the setting SD Unet replaces the model's own UNet; set it to None"
+        yield messages.SCALECRAFTER_WITHOUT_UNET()
 
 
 def _host_options() -> Iterator[str]:
     for option in ("hypertile_enable_unet", "hypertile_enable_unet_secondpass"):
         if getattr(shared.opts, option, False):
-            yield (
-                f"enabled must be false while the host's setting {option} is on: Hypertile divides attention by the "
-                "whole picture's proportions, which a tile does not have. Switch it off under Settings, Hypertile"
-            )
+            yield messages.HOSTS_HYPERTILE(option=option)

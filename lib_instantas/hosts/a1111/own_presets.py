@@ -14,10 +14,13 @@ import gradio as gr
 from modules import paths
 
 from lib_instantas.editor.presets import MAX_NAME, MAX_PRESETS, PresetError, PresetStore, file_name
+from lib_instantas.hosts.a1111.language import here, reason
 from lib_instantas.preset_files import LARGEST_FILE, changes_in, from_file, kept, to_file
 from lib_instantas.presets import PRESETS, Values, differences, preset_values
 from lib_instantas.settings import Settings, SettingsError, names, parse_settings
-from lib_instantas.texts import TITLES, WORDS
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import joined
+from lib_instantas.texts.panel import TITLES, WORDS
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +60,7 @@ def save(name: str, settings: Settings) -> None:
 def rename(name: str | None, new: str) -> None:
     """Call one of the user's presets otherwise. Raises PresetError, also where the new name is taken."""
     if name is None or name in PRESETS:
-        raise PresetError(f"the preset must be one of your own to be renamed, got {name!r}; choose it above")
+        raise PresetError(messages.NOT_YOUR_OWN(name=repr(name)))
     _refuse_built_in(new)
     store().rename(name, new)
 
@@ -74,7 +77,7 @@ def bring_in(content: bytes) -> dict[str, str]:
     placed = {name: _place(name, changes, here) for name, changes in given.items()}
     new = {place: given[name] for name, place in placed.items() if place not in here}
     if len(store().names()) + len(new) > MAX_PRESETS:
-        raise PresetError(f"there can be {MAX_PRESETS} presets; {len(new)} more are too many, delete some first")
+        raise PresetError(messages.TOO_MANY_MORE(most=MAX_PRESETS, count=len(new)))
     for place, changes in new.items():
         store().save(place, kept(changes))
     return placed
@@ -92,7 +95,7 @@ def _place(name: str, changes: Values, here: Mapping[str, Values]) -> str:
 
 def _refuse_built_in(name: str) -> None:
     if name.strip() in PRESETS:
-        raise PresetError(f"{name.strip()!r} is built in; take another name")
+        raise PresetError(messages.BUILT_IN(name=repr(name.strip())))
 
 
 class OwnPresets:
@@ -140,30 +143,30 @@ def _save_here(name: str, *values: Any) -> tuple[Any, str]:
     try:
         save(name, settings_of(values))
     except (PresetError, SettingsError, OSError) as error:
-        return gr.update(), paragraph(str(error))
-    return _choosing(name.strip()), paragraph(f"Saved {name.strip()}.")
+        return gr.update(), paragraph(reason(error))
+    return _choosing(name.strip()), paragraph(here(messages.PRESET_SAVED(name=name.strip())))
 
 
 def _rename_here(chosen: str | None, name: str) -> tuple[Any, str]:
     try:
         rename(chosen, name)
     except (PresetError, OSError) as error:
-        return gr.update(), paragraph(str(error))
-    return _choosing(name.strip()), paragraph(f"{chosen} is called {name.strip()} now.")
+        return gr.update(), paragraph(reason(error))
+    return _choosing(name.strip()), paragraph(here(messages.PRESET_RENAMED(name=chosen, new=name.strip())))
 
 
 def _delete_here(name: str) -> tuple[Any, str]:
     try:
         store().delete(name)
     except (PresetError, OSError) as error:
-        return gr.update(), paragraph(str(error))
-    return _choosing(FIRST), paragraph(f"Deleted {name.strip()}.")
+        return gr.update(), paragraph(reason(error))
+    return _choosing(FIRST), paragraph(here(messages.PRESET_DELETED(name=name.strip())))
 
 
 def _export_here() -> str:
     own = own_presets()
     if not own:
-        return paragraph("There is no preset of your own yet.")
+        return paragraph(here(messages.NO_OWN_PRESETS()))
     data = base64.b64encode(to_file(own).encode()).decode()
     link = f'<a href="data:application/json;base64,{data}" download="{FILE}">{FILE}</a>'
     return f"<p>{link}: {html.escape(', '.join(own))}</p>"
@@ -175,9 +178,10 @@ def _import_here(file: Any) -> tuple[Any, str]:
         with Path(getattr(file, "name", file)).open("rb") as opened:
             placed = bring_in(opened.read(LARGEST_FILE + 1))
     except (PresetError, SettingsError, OSError) as error:
-        return gr.update(), paragraph(str(error))
-    told = (name if name == place else f"{name} as {place}" for name, place in placed.items())
-    return gr.update(choices=preset_names()), paragraph(f"Imported {', '.join(told)}." if placed else "It holds none.")
+        return gr.update(), paragraph(reason(error))
+    names = (name if name == place else messages.IMPORTED_AS(name=name, place=place) for name, place in placed.items())
+    told = messages.PRESETS_IMPORTED(names=joined(names, messages.ALSO)) if placed else messages.HOLDS_NONE()
+    return gr.update(choices=preset_names()), paragraph(here(told))
 
 
 def _choosing(name: str) -> Any:

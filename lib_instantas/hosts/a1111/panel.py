@@ -12,6 +12,7 @@ from lib_instantas.agreement import METHODS_READ
 from lib_instantas.components import component_of
 from lib_instantas.editor.page import HIDDEN
 from lib_instantas.hosts.a1111.composing import upscalers
+from lib_instantas.hosts.a1111.language import here
 from lib_instantas.hosts.a1111.live_line import FOLLOWED, line_for
 from lib_instantas.hosts.a1111.own_presets import paragraph
 from lib_instantas.hosts.a1111.presets import PresetRow, note_for
@@ -23,7 +24,7 @@ from lib_instantas.infotext import KEY, from_text
 from lib_instantas.methods import METHODS
 from lib_instantas.methods.options import Fit, TileSide
 from lib_instantas.settings import names, option
-from lib_instantas.texts import NOTES, TITLES, WORDS
+from lib_instantas.texts.panel import NOTES, TITLES, WORDS
 
 try:
     from modules.ui_components import InputAccordion
@@ -57,7 +58,7 @@ VAE = (("vae", "vae_mode", "vae_tile"),)
 """What works by itself, folded away; a setting that is named nowhere gets a row of its own after DETAILS."""
 
 
-BUTTONS = {"edit_regions": "Edit regions", "clear_regions": WORDS["clear_regions"], "compare": WORDS["compare"]}
+BUTTONS = {name: WORDS[name] for name in ("edit_regions", "clear_regions", "compare")}
 """What the page's scripts do when they are pressed, but for the second."""
 
 
@@ -98,7 +99,7 @@ class Panel:
         self.presets.connect(self._by_name)
         if reason is None:
             self._follow_the_method(settings.method)
-        self.line.value = paragraph(f"InstantAS {reason}" if reason else "")
+        self.line.value = paragraph(f"InstantAS {here(reason)}" if reason else "")
 
     @property
     def components(self) -> list[Any]:
@@ -118,7 +119,7 @@ class Panel:
 
         def write(preset: str | None, *values: Any) -> tuple[str, str]:
             ours, of_page = values[: len(self._by_name)], values[len(self._by_name) :]
-            line = line_for(ours, dict(zip(followed, of_page, strict=True)))
+            line = here(line_for(ours, dict(zip(followed, of_page, strict=True))))
             return paragraph(line), note_for(preset, ours, self._elem_id)
 
         inputs = [self.presets.choice, *self.components, *followed.values()]

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from lib_instantas.hosts.a1111.language import here
 from lib_instantas.hosts.a1111.own_presets import OwnPresets, own_presets, paragraph, preset_names, settings_of
 from lib_instantas.presets import (
     KEY,
@@ -20,7 +21,9 @@ from lib_instantas.presets import (
     preset_values,
 )
 from lib_instantas.settings import Settings, SettingsError, names, option
-from lib_instantas.texts import WORDS
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import Message
+from lib_instantas.texts.panel import WORDS
 
 QUIET: dict[str, Any] = {"show_progress": False, "queue": False}
 
@@ -76,7 +79,7 @@ def note_for(chosen: str | None, values: Sequence[Any], elem_id: ElementId) -> s
     about = paragraph(PRESETS[chosen].about if chosen in PRESETS else WORDS["own_preset"])
     if not changed:
         return about
-    told = ", ".join(f"{_span(_label(name))} {html.escape(_shown(value))}" for name, value in changed.items())
+    told = ", ".join(_span(here(_changed_to(name, value))) for name, value in changed.items())
     return f"{about}<p>{_span(WORDS['differs'])} {told}</p>{marks(changed, elem_id)}"
 
 
@@ -91,15 +94,13 @@ def _span(text: str) -> str:
     return f"<span>{html.escape(text)}</span>"
 
 
-def _label(name: str) -> str:
-    return str(option(name).field_info.extra["label"])
-
-
-def _shown(value: Any) -> str:
-    """A value as the panel's components have it."""
+def _changed_to(name: str, value: Any) -> Message:
+    """A setting's label and its value, as the panel's components have it."""
+    label = Message(option(name).field_info.extra["label"])
     if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value) or "(empty)"
+        return (messages.SWITCHED_ON_IN if value else messages.SWITCHED_OFF_IN)(label=label)
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return messages.SET_TO(label=label, value=shown) if shown else messages.EMPTIED_IN(label=label)
 
 
 def _matching(settings: Settings) -> str | None:

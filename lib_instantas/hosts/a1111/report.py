@@ -39,7 +39,8 @@ class PassReport:
             return why_off(self.method)
         uncovered = sum(self.uncovered) / max(1, len(self.uncovered))
         size = most_common_size(self.plan)
-        return tiles_done(len(self.plan.tiles), size, self.evaluations, uncovered) + self._reach
+        done = tiles_done(len(self.plan.tiles), size, self.evaluations, uncovered)
+        return f"{done}, {self._reach}" if self._reach else str(done)
 
     @property
     def _reach(self) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 from lib_instantas.capabilities import Capability
 from lib_instantas.denoiser import TiledDenoiser, map_tensors
 from lib_instantas.errors import SettingsError
-from lib_instantas.hosts.a1111.generation import Generation, generation_of, with_status
+from lib_instantas.hosts.a1111.generation import Generation, generation_of, to_raise
 from lib_instantas.hosts.a1111.inversion import is_inversion
 from lib_instantas.hosts.a1111.native import largest_side, native_side
 from lib_instantas.hosts.a1111.offers import offer_of_model
@@ -29,6 +29,7 @@ from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.methods import Direct, Method, Redilated, make_method, plans_depend_on_seed
 from lib_instantas.noise_damping import damped
 from lib_instantas.settings import Settings
+from lib_instantas.texts import messages
 from lib_instantas.tiling import LATENT_SCALE
 from lib_instantas.told_size import ToldSize
 
@@ -134,7 +135,7 @@ def before_evaluation(params: Any) -> None:
         generation.sampling.before_evaluation(params)
     except Exception as error:
         logger.exception("InstantAS: the generation is stopped")
-        family().fail(params, with_status(error))
+        family().fail(params, to_raise(params.denoiser.p, error))
 
 
 def _continued(generation: Generation, params: Any) -> TiledSampling:
@@ -199,10 +200,7 @@ def check_positions(work: SamplingPass, method: Method) -> None:
     height, width = max(windows, key=max)
     if max(height, width) > known:
         asked = f"{width * LATENT_SCALE}x{height * LATENT_SCALE}"
-        raise SettingsError(
-            "tile must be smaller, and method not direct, with this model: it has positions for "
-            f"{known * LATENT_SCALE} pixels a side and would be asked about {asked} at once"
-        )
+        raise SettingsError(messages.TILE_TOO_LARGE(known=known * LATENT_SCALE, size=asked))
 
 
 def _begin_report(work: SamplingPass, method: Method, report: Report, evaluation: int) -> PassReport:

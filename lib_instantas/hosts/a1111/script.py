@@ -14,6 +14,7 @@ from lib_instantas.hosts.a1111.chosen import native_side_of_choice
 from lib_instantas.hosts.a1111.composing import compose, why_not
 from lib_instantas.hosts.a1111.generation import Generation, begin, end, generation_of, stop
 from lib_instantas.hosts.a1111.inversion import why_not_inverted
+from lib_instantas.hosts.a1111.language import here, is_asked_by_the_api
 from lib_instantas.hosts.a1111.live_line import output_here
 from lib_instantas.hosts.a1111.native import native_side
 from lib_instantas.hosts.a1111.neighbours import check_neighbours
@@ -37,6 +38,7 @@ from lib_instantas.hosts.a1111.style import align_noise
 from lib_instantas.hosts.a1111.upscaling import upscaling_of, why_not_upscaled
 from lib_instantas.infotext import KEY, to_text
 from lib_instantas.settings import Settings, SettingsError
+from lib_instantas.texts import messages
 
 logger = logging.getLogger(__name__)
 
@@ -220,4 +222,5 @@ def _warn_of_size(p: Any, generation: Generation) -> None:
     for warning in size_warnings(generation.exact_size(p) or final_size(p), output_here()):
         logger.warning("InstantAS: %s", warning)
         if hasattr(p, "comment"):
-            p.comment(f"InstantAS: {warning}")
+            comment = messages.SAID_BY(message=warning)
+            p.comment(comment if is_asked_by_the_api(p) else here(comment))

@@ -15,6 +15,7 @@ from PIL import Image
 
 from lib_instantas.hosts.enlarging import finished
 from lib_instantas.settings import LARGEST_SIDE, Settings, SettingsError
+from lib_instantas.texts import messages
 from lib_instantas.tiling import LATENT_SCALE, Size, round_up
 
 SIZE_KEY = "Size"
@@ -38,12 +39,11 @@ def apply_own_size(p: Any, settings: Settings, upscaled: Size | None = None) -> 
     largest = getattr(shared.cmd_opts, "instantas_max_side", LARGEST_SIDE)
     for name in ("width", "height"):
         if getattr(settings, name) > largest:
-            raise SettingsError(f"{name} must be at most {largest} on this server, got {getattr(settings, name)}")
+            value = getattr(settings, name)
+            raise SettingsError(messages.ON_THIS_SERVER(name=name, largest=largest, value=value))
     if upscaled is not None and max(upscaled) > largest:
-        raise SettingsError(
-            f"upscale_by must be less, so that no side is longer than {largest} on this server, got "
-            f"{settings.upscale_by:g}, which makes {upscaled[1]}x{upscaled[0]}"
-        )
+        shown = f"{upscaled[1]}x{upscaled[0]}"
+        raise SettingsError(messages.UPSCALED_TOO_LARGE(largest=largest, value=settings.upscale_by, size=shown))
     height, width = upscaled or (settings.height or p.height, settings.width or p.width)
     p.width, p.height = round_up(width, LATENT_SCALE), round_up(height, LATENT_SCALE)
     p.extra_generation_params.pop(SIZE_KEY, None)
@@ -127,14 +127,14 @@ def size_warnings(size: Size, output: Output) -> Iterator[str]:
     yield from _format_warnings(size, output.file_format)
     openable = 2 * Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS else None
     if openable and size[0] * size[1] > openable:
-        yield f"pictures of more than {openable} pixels cannot be opened again here (Pillow takes them for an attack)"
+        yield messages.TOO_LARGE_TO_OPEN(pixels=openable)
     yield from _preview_warnings(size, output)
 
 
 def _format_warnings(size: Size, file_format: str) -> Iterator[str]:
     largest = LARGEST_BY_FORMAT.get(file_format.lower())
     if largest and max(size) > largest:
-        yield f"{file_format} files hold at most {largest} pixels a side: choose png to save this picture"
+        yield messages.TOO_LARGE_A_FILE(format=file_format, side=largest)
 
 
 def _preview_warnings(size: Size, output: Output) -> Iterator[str]:
@@ -144,10 +144,7 @@ def _preview_warnings(size: Size, output: Output) -> Iterator[str]:
     shown = size[0] // scale, size[1] // scale
     largest = LARGEST_BY_FORMAT.get(output.preview_format.lower())
     if largest and max(shown) > largest:
-        yield f"live previews in {output.preview_format} hold at most {largest} pixels a side: choose another format"
+        yield messages.TOO_LARGE_A_PREVIEW(format=output.preview_format, side=largest)
     if shown[0] * shown[1] >= LARGE_PREVIEW:
         gigabytes = shown[0] * shown[1] * 3 * 4 / 1e9
-        yield (
-            f"each live preview by the method {output.preview_method} takes {gigabytes:.1f} GB for its pixels alone: "
-            "choose Approx NN or Approx cheap"
-        )
+        yield messages.COSTLY_PREVIEW(method=output.preview_method, gigabytes=gigabytes)

@@ -12,13 +12,14 @@ from modules import sd_samplers_common, shared
 from PIL.Image import Image
 from torch import Tensor
 
-from lib_instantas.hosts.a1111.generation import raiser, with_status
+from lib_instantas.hosts.a1111.generation import raiser, to_raise
 from lib_instantas.hosts.a1111.native import is_unet, native_side, network_of
 from lib_instantas.methods import Request
 from lib_instantas.noise import diffused, reference_noise, style_alignment
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.style_reference import parse_reference, picture_values, reference_text
-from lib_instantas.texts import WORDS
+from lib_instantas.texts import messages
+from lib_instantas.texts.panel import WORDS
 from lib_instantas.tiling import LATENT_SCALE, Size
 
 logger = logging.getLogger(__name__)
@@ -42,16 +43,14 @@ def align_noise(p: Any, noise: Tensor, settings: Settings) -> None:
             noise.copy_(alignment(noise, reference[: noise.shape[0]]))
     except Exception as error:
         logger.exception("InstantAS: the generation is stopped")
-        p.sampler.sample = p.sampler.sample_img2img = raiser(with_status(error))
+        p.sampler.sample = p.sampler.sample_img2img = raiser(to_raise(p, error))
 
 
 def _reference(p: Any, settings: Settings, seed: int, noise: Tensor, tile: Size) -> Tensor:
     """[1, C, h, w] as strong as the noise it is to meet."""
     wanted = parse_reference(settings.style_reference)
     if wanted.picture is not None and not is_unet(network_of(shared.sd_model)):
-        raise SettingsError(
-            "style_reference must be a seed with this model: no trace of a picture is left in its first noise"
-        )
+        raise SettingsError(messages.ONLY_A_SEED())
     reference = reference_noise(int(seed) if wanted.seed is None else wanted.seed, noise.shape[1], tile).to(noise)
     if wanted.picture is not None:
         signal = _signal_left()

@@ -16,6 +16,7 @@ from lib_instantas.editor.presets import PresetStore
 from lib_instantas.editor.service import EditorService, TokenCount
 from lib_instantas.editor.tab import build_tab
 from lib_instantas.hosts.a1111.chosen import native_side_of_choice
+from lib_instantas.hosts.a1111.language import words
 from lib_instantas.hosts.a1111.native import SD1
 
 LABEL, ID = "InstantAS", "instantas"
@@ -38,7 +39,9 @@ def on_ui_tabs() -> list[tuple[Any, str, str]]:
 @cache
 def service() -> EditorService:
     """What answers the editor, with presets in the host's data folder."""
-    return EditorService(PresetStore(Path(paths.data_path) / "instantas" / "presets"), _native_side, _count_tokens)
+    return EditorService(
+        PresetStore(Path(paths.data_path) / "instantas" / "presets"), _native_side, _count_tokens, words
+    )
 
 
 def _target(tab: str) -> Target:

@@ -18,6 +18,7 @@ from PIL import Image
 from lib_instantas.hosts.a1111.sizes import pastes_into_original
 from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings, SettingsError
+from lib_instantas.texts import messages
 from lib_instantas.tiling import LATENT_SCALE, Size, round_up
 
 REACH = 16
@@ -77,7 +78,8 @@ def upscaling_of(p: Any, settings: Settings) -> Upscaling | None:
     if settings.upscale_by == 1 or why_not_upscaled(p, settings):
         return None
     if settings.upscaler not in (known := picture_upscalers()):
-        raise SettingsError(f"upscaler must be one of {', '.join(known)}, got {settings.upscaler!r}")
+        choices = messages.ONE_OF(choices=", ".join(known))
+        raise SettingsError(messages.MUST_BE(name="upscaler", allowed=choices, value=repr(settings.upscaler)))
     width, height = p.init_images[0].size
     finished = (
         settings.height or round(height * settings.upscale_by),

@@ -23,6 +23,7 @@ from lib_instantas.errors import SettingsError
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.settings import Settings
+from lib_instantas.texts import messages
 from lib_instantas.tiling import LATENT_SCALE
 from lib_instantas.vae import (
     Interrupted,
@@ -99,7 +100,7 @@ class TiledVAE:
             layers = {"decoder": decoder_layers(model.decoder), "encoder": encoder_layers(model.encoder)}
         except (UnsupportedAutoencoder, AttributeError) as reason:
             if self.settings.must_tile_vae:
-                raise SettingsError(f"vae must be off, and wrap off, with this model's VAE: {reason}") from None
+                raise SettingsError(messages.OTHER_VAE(reason=reason)) from None
             logger.info("InstantAS: the VAE stays as it is: %s", reason)
             return
         for name in layers:

@@ -9,6 +9,7 @@ from typing import Any
 
 from modules import scripts
 
+from lib_instantas.hosts.a1111.language import reason
 from lib_instantas.hosts.a1111.own_presets import preset_names
 from lib_instantas.hosts.a1111.presets import with_preset
 from lib_instantas.hosts.a1111.script import change_argument
@@ -78,6 +79,6 @@ def _confirm(name: str) -> Callable[[Any, Sequence[Any]], None]:
             try:
                 parse_settings(with_preset({name: value}))
             except SettingsError as error:
-                raise RuntimeError(str(error)) from None
+                raise RuntimeError(reason(error)) from None
 
     return confirm

@@ -24,6 +24,7 @@ from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.regions import Region, RegionSetup
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.shapes import Crop
+from lib_instantas.texts import messages
 
 try:
     from modules.hypernetworks import hypernetwork
@@ -42,11 +43,9 @@ def check_region_prompts(settings: Settings) -> None:
         for name, prompt in (("prompt", region.prompt), ("negative_prompt", region.negative_prompt)):
             place = f"regions[{index}].{name}"
             if network := EXTRA_NETWORK.search(prompt):
-                raise SettingsError(
-                    f"{place}: put <{network[1]}:...> in the main prompt, it changes the model for the whole picture"
-                )
+                raise SettingsError(messages.NETWORK_IN_REGION(place=place, network=network[1]))
             if AND.search(prompt):
-                raise SettingsError(f"{place}: AND joins prompts of the whole picture, put it in the main prompt")
+                raise SettingsError(messages.AND_IN_REGION(place=place))
 
 
 def regional_prompts(work: SamplingPass) -> HostPart | None:
@@ -177,7 +176,7 @@ def _at_step(schedules: list[list[Any]] | None, step: int, main: Tensor) -> Tens
     if len(rows) == 1:
         return rows[0]
     if len(rows) != len(main):
-        raise SettingsError("regions: wildcards in their prompts cannot be combined with AND in the main prompt")
+        raise SettingsError(messages.WILDCARDS_AND_AND())
     # Repeated, a prompt is the same to attention: so all of them become equally long.
     length = math.lcm(*(row.shape[1] for row in rows))
     return torch.cat([row.repeat(1, length // row.shape[1], 1) for row in rows])

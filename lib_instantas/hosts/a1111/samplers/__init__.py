@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from modules import script_callbacks, sd_samplers_common
 
+from lib_instantas.texts import messages
+
 if TYPE_CHECKING:
     from lib_instantas.hosts.a1111.sampling import TiledSampling
 
@@ -71,9 +73,9 @@ def family() -> SamplerFamily:
 
 
 def refusal() -> str | None:
-    """Why the extension cannot work on this host, or None."""
+    """Why the extension cannot work on this host, with the features by their names in the code; or None."""
     missing = missing_features()
-    return f"cannot work on this host, which lacks: {'; '.join(missing)}" if missing else None
+    return messages.NOT_ON_THIS_HOST(missing="; ".join(missing)) if missing else None
 
 
 def _missing_everywhere() -> Iterator[str]:

@@ -23,6 +23,7 @@ from lib_instantas.hosts.a1111.patched_controls import PatchedControls
 from lib_instantas.hosts.a1111.sampling import TiledSampling
 from lib_instantas.methods import Redilated, Request, make_method
 from lib_instantas.settings import SettingsError
+from lib_instantas.texts import messages
 
 WRAPPER = "model_function_wrapper"
 MEMORY = "memory_peak_estimation_modifier"
@@ -148,11 +149,7 @@ class PatchedSamplers:
         """
         asked = _standing_in(params)
         if sampling.work.settings.region_setup.active and asked.replaces_cross_attention:
-            raise SettingsError(
-                "regions must be empty while an adapter (IP-Adapter, InstantID) is on that reads the prompt in place "
-                "of the model's own attention, for the whole picture. Switch it off, or make the picture without "
-                "regions"
-            )
+            raise SettingsError(messages.PROMPT_ADAPTER())
         asked.begin(sampling, params)
 
     def fail(self, params: Any, error: Exception) -> None:

@@ -1,13 +1,9 @@
-"""The texts of the panel, in one list: what its groups are called, when to touch them, and what its buttons say.
+"""The panel's own texts: what its groups are called, when to touch them, and what its buttons say.
 
-The labels and the help of settings are declared with them, and what a preset is for with it. `localizations/` holds all
-of these in other languages, under the names of the hosts' language packs; a test holds them to `all_texts`.
+The labels and the help of settings are declared with them, and what a preset is for with it.
 """
 
 from __future__ import annotations
-
-from lib_instantas.presets import PRESETS
-from lib_instantas.settings import names, option
 
 TITLES = {
     "size": "Exact size",
@@ -38,20 +34,11 @@ WORDS = {
     "rename_preset": "Rename the chosen one",
     "export_presets": "Export all of your own",
     "import_presets": "Import from a file",
+    "edit_regions": "Edit regions",
     "clear_regions": "Clear regions",
     "compare": "With and without",
     "beside": "Compare with",
+    "comparison": "InstantAS: with and without",
+    "without": "Without InstantAS",
     "style_picture": "Style picture",
 }
-
-HOSTS_OWN = frozenset({"Width", "Height", "Upscaler", "Upscale", "Name", "Save", "Delete"})
-"""Words that the host's own language packs translate; ours would stand in the place of theirs on the whole page."""
-
-
-def all_texts() -> list[str]:
-    """Every text of the panel that does not change, once, but for HOSTS_OWN."""
-    fields = [option(name).field_info.extra for name in names()]
-    texts = [text for extra in fields for text in (extra["label"], extra["help"])]
-    texts += [preset.about for preset in PRESETS.values()]
-    texts += [*TITLES.values(), *NOTES.values(), *WORDS.values()]
-    return [text for text in dict.fromkeys(texts) if text not in HOSTS_OWN]

@@ -1,0 +1,1 @@
+localizations: dict[str, list[str]] = {}
