@@ -18,13 +18,16 @@ cost         latent pixels that the UNet computes, over those of tiles from nois
 seeds, pair by pair, where these are among the rows. "drawn" are the renderer's own pictures of the prompts, through
 the autoencoder: what a measure says of pictures without fault. Pictures are kept in a folder, each set of weights in
 one of its own; a run that is cut short goes on with those that are missing.
+
+`--stage-one` paints the first stages alone, with the ratio LoRA and without, and counts those that have one horizon:
+what a finished picture has of it cannot be more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -41,6 +44,7 @@ from benchmarks.measures import bootstrap, detail, frechet, grain, interval, obj
 from benchmarks.quality import scenes
 from benchmarks.report import arguments, progress
 from lib_instantas.composition import own_size
+from lib_instantas.hosts.diffusers_lora import read_lora
 from lib_instantas.hosts.standalone import Generator, Job
 from lib_instantas.settings import parse_settings
 from lib_instantas.summary import summarise
@@ -79,6 +83,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 PLAIN = "tiles from noise"
 PAIRED = ("one_horizon", "things", "place_tall", "grain", "detail")
+FIRST_STAGES = {"first stage": False, "first stage, LoRA": True}
+"""Whether the ratio LoRA takes part."""
 QUICK = (PLAIN, "two stages", "two stages, both LoRAs")
 QUICK_CANVASES = ("256x1024", "1024x256")
 
@@ -135,6 +141,33 @@ class Row:
         summaries = [summarise(stage.request(generator.native)) for stage in stages]
         areas = [stage.canvas[0] * stage.canvas[1] * stage.evaluations for stage in stages]
         return sum(area * summary.computed_ratio for area, summary in zip(areas, summaries, strict=True))
+
+
+@dataclass(frozen=True)
+class FirstStage(Row):
+    """The first of the two stages of such pictures alone, at the model's own area; with a `lora` or without."""
+
+    lora: Path | None = None
+
+    @property
+    def size(self) -> Size:
+        """(height, width) in image pixels."""
+        return own_size(CANVASES[self.canvas][0] / CANVASES[self.canvas][1], NATIVE // 8)
+
+    def _make(self, scene: Scene, seed: int) -> Image.Image:
+        generator = _generator(self.model)
+        if self.lora is None:
+            return super()._make(scene, seed)
+        with read_lora(self.lora, generator.pipeline.unet, "compose_lora").on(generator.pipeline.unet):
+            return super()._make(scene, seed)
+
+
+def first_stages(canvases: Sequence[str], folder: Path, model: Path, lora: Path) -> Iterator[FirstStage]:
+    """What `--stage-one` paints, canvas by canvas."""
+    for canvas in canvases:
+        for name, has_lora in FIRST_STAGES.items():
+            settings = {"method": "direct"}
+            yield FirstStage(name, canvas, folder, settings=settings, model=model, lora=lora if has_lora else None)
 
 
 @cache
@@ -208,6 +241,13 @@ def figures(row: Row, bare: Sequence[Scene], named: Sequence[Scene]) -> tuple[Fi
     return Figures(each, together), pictures
 
 
+def of_one_horizon(row: Row, chosen: Sequence[Scene]) -> dict[str, Any]:
+    """How many of a row's pictures of bare scenes have one horizon."""
+    seen = [has_one_horizon(picture, scene) for picture, scene in zip(row.pictures(chosen), chosen, strict=True)]
+    size = f"{row.size[1]}x{row.size[0]}"
+    return {"variant": row.variant, "size": size, "pictures": len(seen), "one_horizon": sum(seen)}
+
+
 def named_scenes(count: int) -> list[Scene]:
     """Fixed scenes that all name a thing which stands on the ground."""
     found = [scene for scene in scenes(8 * count) if scene.thing not in (None, "sun", "moon", "lighthouse")]
@@ -250,6 +290,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = arguments(__doc__)
     parser.add_argument("--quick", action="store_true", help="three variants, four prompts, tall and wide")
+    parser.add_argument("--stage-one", action="store_true", help="count the horizons of first stages, nothing else")
     parser.add_argument("--pictures", type=int, default=0, help="bare prompts a row (24); half as many with a thing")
     parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS), help="variants by name")
     parser.add_argument("--canvases", nargs="*", choices=CANVASES, default=list(CANVASES), help="sizes")
@@ -264,6 +305,9 @@ def main() -> None:
     bare, named = scenes(count, bare=True), named_scenes(max(2, count // 2))
     weights = (options.model, options.lora, options.close_ups)
     folder = folder_of(options.keep, *weights)
+    if options.stage_one:
+        _count_first_stages(first_stages(canvases, folder, options.model, options.lora), bare, options.json)
+        return
     table: list[dict[str, Any]] = []
     shown: dict[str, list[Tensor]] = {}
     plain: dict[str, Figures] = {}
@@ -285,6 +329,16 @@ def main() -> None:
     for line in table:
         label = f"{line['variant']} {line['canvas']}"
         print(f"{label:>54}" + "".join(f"{line[name]:13.3f}" for name in columns))
+
+
+def _count_first_stages(rows: Iterable[FirstStage], bare: Sequence[Scene], as_json: bool) -> None:
+    table = []
+    for row in rows:
+        table.append(line := of_one_horizon(row, bare))
+        if not as_json:
+            print("{variant}, {size}: one horizon in {one_horizon} of {pictures}".format(**line), flush=True)
+    if as_json:
+        print(json.dumps({"rows": table}))
 
 
 if __name__ == "__main__":

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
-from benchmarks.composition import PLAIN, VARIANTS, Figures, Row, folder_of, named_scenes, rows, whole
+from benchmarks import composition
+from benchmarks.composition import (
+    COMPOSE,
+    PLAIN,
+    VARIANTS,
+    WITH_LORA,
+    Figures,
+    Row,
+    first_stages,
+    folder_of,
+    named_scenes,
+    rows,
+    whole,
+)
 from benchmarks.horizons import has_one_horizon, horizons
 from benchmarks.measures import detail, grain
+from benchmarks.quality import scenes
+from lib_instantas.hosts.diffusers_regions import prompts_for
+from lib_instantas.hosts.staging import Stages, Watcher
+from small_world import CHECKPOINT, CLOSE_UPS_LORA, RATIO_LORA
 from small_world.judge import load_judge
 from small_world.renderer import render
-from small_world.scene import PLACES, TIMES, Scene
+from small_world.scene import PLACES, TIMES, Scene, describe
 
 EVERY = [
     Scene(place, time, seed=700 + number) for number, (place, time) in enumerate(zip(PLACES, 2 * TIMES, strict=True))
@@ -118,3 +138,44 @@ def test_other_weights_have_a_folder_and_a_lora_of_their_own(tmp_path: Path) -> 
     assert all(row.model == first for row in asked)
     assert [row.settings.get("compose_lora") for row in asked] == [None, None, str(second), str(second)]
     assert [row.settings.get("compose_tiles_lora") for row in asked] == [None, None, None, str(first)]
+
+
+def test_first_stages_are_counted_by_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pictures lie there already: with the LoRA drawn scenes, without it two above each other in one of them."""
+    folder = folder_of(tmp_path, CHECKPOINT, RATIO_LORA, CLOSE_UPS_LORA)
+    for number, scene in enumerate(scenes(2, bare=True)):
+        one, above = drawn(scene, (512, 128)), drawn(scene, (256, 128))
+        stacked = one if number else torch.cat([above, above], 1)
+        for name, picture in (("first stage, LoRA", one), ("first stage", stacked)):
+            file = folder / name / "256x1024" / f"{describe(scene)} {number + 1}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture.permute(1, 2, 0).mul(255).round().byte().numpy()).save(file)
+    asked = ["--stage-one", "--canvases", "256x1024", "--pictures", "2", "--keep", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["composition", *asked, "--json"])
+    composition.main()
+    told = json.loads(capsys.readouterr().out)["rows"]
+    assert [(line["variant"], line["size"], line["one_horizon"], line["pictures"]) for line in told] == [
+        ("first stage", "128x512", 1, 2),
+        ("first stage, LoRA", "128x512", 2, 2),
+    ]
+    monkeypatch.setattr(sys, "argv", ["composition", *asked])
+    composition.main()
+    assert "first stage, LoRA, 128x512: one horizon in 2 of 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "settings"), [(0, COMPOSE), (1, WITH_LORA)])
+def test_a_first_stage_is_what_the_second_begins_with(
+    number: int, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composition, "STEPS", 2)
+    scene = EVERY[0]
+    row = list(first_stages(["256x1024"], tmp_path, CHECKPOINT, RATIO_LORA))[number]
+    job = Row("two stages", "256x1024", tmp_path, settings=settings).job(scene, 1)
+    generator = composition._generator(CHECKPOINT)
+    prompts = prompts_for(generator.pipeline, job.settings.region_setup, job.prompt)
+    random = torch.Generator().manual_seed(1)
+    run = Stages(generator.pipeline, prompts, random, (), generator.features, generator.loras(job))
+    handed_on = torch.from_numpy(np.array(run(generator.stages(job)[0], None, Watcher())))
+    assert torch.equal(row.pictures([scene])[0], handed_on.permute(2, 0, 1).float() / 255)
