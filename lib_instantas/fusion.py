@@ -9,10 +9,13 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from lib_instantas.tiling import Segment, Size, Span, Tile, TilePlan
+from lib_instantas.tiling import CONTEXT, Segment, Size, Span, Tile, TilePlan
 
-KEPT_PLANS = 4
-"""Of how many plans weights are kept: of all that TwinDiffusion has."""
+KEPT_PLANS = 8
+"""Of how many plans weights are kept: of all that a run of few evaluations has, or TwinDiffusion."""
+
+FADE = 2 * CONTEXT
+"""Over how many latent pixels a tile fades at its border: what it shares with a neighbour that has context too."""
 
 
 def cut(canvas: Tensor, plan: TilePlan, tile: Tile) -> Tensor:
@@ -50,6 +53,17 @@ def reflect(positions: Tensor, length: int) -> Tensor:
     """Positions on an endless axis brought back into [0, length) by mirrors that repeat the border pixel."""
     folded = positions % (2 * length)
     return torch.minimum(folded, 2 * length - 1 - folded)
+
+
+def faded(size: Size) -> Tensor:
+    """Weights [h, w] that fall along a straight line to the border of a tile of this size, in its last FADE pixels."""
+    down, across = (_falling(side) for side in size)
+    return down[:, None] * across
+
+
+def _falling(side: int) -> Tensor:
+    places = torch.arange(side) + 0.5
+    return torch.minimum(places, side - places).div(FADE).clamp(max=1)
 
 
 class PlanWeights:

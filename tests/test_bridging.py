@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lib_instantas.bridging import BridgedGrid, cyclic, golden, halfway, moves_until, period, uniform_random
 from lib_instantas.edges import elastic
-from lib_instantas.methods import Request, make_method
+from lib_instantas.methods import Recurring, Request, make_method
 from lib_instantas.settings import EDGES, parse_settings
 from lib_instantas.tiling import Axis, TilePlan, native_axis
 
@@ -227,6 +227,18 @@ def test_every_evaluation_of_a_short_run_counts_as_one_of_the_last(steps: int, w
     method = make_method(Request((64, 256), 64, parse_settings({}), steps=steps))
     widths = [method.plan(evaluation).tiles[0].size[1] for evaluation in range(steps)]
     assert widths == [64] * (steps - wider) + [72] * wider
+
+
+@pytest.mark.parametrize(
+    ("steps", "fit", "fading"),
+    [(1, "uniform", 1), (8, "uniform", 8), (8, "fixed", 8), (9, "uniform", 0), (8, "fitted", 0), (8, "native", 0)],
+)
+def test_only_tiles_of_a_short_run_fade_into_each_other(steps: int, fit: str, fading: int) -> None:
+    method = make_method(Request((128, 256), 64, parse_settings({"fit": fit}), steps=steps))
+    assert isinstance(method, Recurring)
+    plans = [method.plan(evaluation) for evaluation in range(steps)]
+    assert [plan.is_exact for plan in plans] == [False] * fading + [True] * (steps - fading)
+    assert method.plans == tuple(plans[:fading])
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 20, 50])

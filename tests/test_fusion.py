@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 import torch
 
-from lib_instantas.fusion import Averaging, assemble, canvas_scale, cut, visible
+from lib_instantas.fusion import FADE, Averaging, assemble, canvas_scale, cut, faded, visible
 from lib_instantas.tiling import Segment, Size, Span, Tile, TilePlan
 
 
@@ -166,3 +167,22 @@ def test_weights_that_were_brought_beforehand_are_not_asked_for_again() -> None:
 def test_what_a_window_sees_of_an_axis_and_in_which_part_of_it(window, closed: bool, parts) -> None:
     seen = visible(segment(window, window), 24, closed)
     assert [((s.start, s.stop), (i.start, i.stop)) for s, i in seen] == parts
+
+
+def test_tiles_that_fade_meet_in_a_straight_slope_over_what_both_see() -> None:
+    plan = replace(row((0, 24), (16, 40), closed=False, length=40), weights=faded)
+    black, white = torch.zeros(1, 1, 8, 24), torch.ones(1, 1, 8, 24)
+    across = assemble(plan, zip(plan.tiles, (black, white), strict=True))[0, 0]
+    assert FADE == 8
+    expected = [0.0] * 16 + [(place + 0.5) / 8 for place in range(8)] + [1.0] * 16
+    for line in across:
+        assert line.tolist() == pytest.approx(expected)
+
+
+def test_a_fading_tile_counts_in_full_away_from_its_border_and_somewhat_at_it() -> None:
+    weights = faded((24, 10))
+    assert weights.shape == (24, 10)
+    assert weights[12, 4].item() == pytest.approx(4.5 / 8)
+    assert weights[0, 4].item() == pytest.approx(0.5 / 8 * 4.5 / 8)
+    assert torch.equal(faded((24, 32))[8:16, 8:24], torch.ones(8, 16))
+    assert torch.equal(weights, weights.flip(0, 1))

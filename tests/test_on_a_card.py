@@ -57,6 +57,11 @@ def test_every_method_in_half_precision(settings: dict[str, Any]) -> None:
     check(*run(settings=settings))
 
 
+@pytest.mark.parametrize("wrap", ["off", "horizontal"])
+def test_a_short_run_whose_tiles_fade_into_each_other(wrap: str) -> None:
+    check(*run(settings={"wrap": wrap}, steps=6))
+
+
 @pytest.mark.parametrize("precision", PRECISIONS.values(), ids=PRECISIONS)
 @pytest.mark.parametrize("settings", ONE_OF_EACH, ids=lambda values: values["method"])
 def test_every_precision(settings: dict[str, Any], precision: dict[str, Any]) -> None:

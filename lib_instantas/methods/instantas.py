@@ -59,7 +59,8 @@ def _position(request: Request) -> Position:
 def _context(fit: str, evaluations: int) -> Context:
     """What the last tenth of the evaluations sees, two of them at least; the paper's own tiles see no more than others.
 
-    In a run of few evaluations all of them count as the last; with "fitted" it is never more than half of them.
+    In a run of few evaluations all of them count as the last, and tiles fade into each other; with "fitted" it is never
+    more than half of them, and none fade.
     """
     if fit == "native":
         return Context(evaluations, 0)
@@ -67,5 +68,5 @@ def _context(fit: str, evaluations: int) -> Context:
     if fit == "fitted":
         last = min(last, evaluations // 2)
     elif evaluations <= FEW:
-        last = evaluations
+        return Context(0, CONTEXT, fades=evaluations)
     return Context(max(0, evaluations - last), CONTEXT if last else 0)

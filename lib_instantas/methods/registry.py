@@ -24,11 +24,11 @@ class Method(Protocol):
 
 @runtime_checkable
 class Recurring(Method, Protocol):
-    """A method of a few plans that come again and again: their weights go to the device before the first evaluation."""
+    """A method that knows beforehand which plans have weights: these go to the device before the first evaluation."""
 
     @property
     def plans(self) -> tuple[TilePlan, ...]:
-        """All of them."""
+        """All of those, few."""
 
 
 @dataclass(frozen=True)
