@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -21,6 +21,7 @@ from lib_instantas.device import COLLECTIVE_BACKENDS, make_current
 from lib_instantas.errors import SettingsError
 
 Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 ALIGNMENT = 16
 
@@ -106,6 +107,27 @@ class Sharing:
             [answer[a:b].view(kind.dtype).view(kind.shape) for kind, (a, b) in zip(sent, _places(sent), strict=True)]
             for answer, sent in zip(answers, kinds, strict=True)
         ]
+
+    def exchange_by_key(
+        self, mine: Mapping[Key, Sequence[Tensor]], device: torch.device, at_once: bool
+    ) -> list[dict[Key, list[Tensor]]]:
+        """The same of tensors under keys that nobody else knows beforehand.
+
+        All travel at once if every process asks for that, else key by key, so that the device needs little room.
+        """
+        kinds_by_key = [(key, [Kind.of(tensor) for tensor in tensors]) for key, tensors in mine.items()]
+        sent, agreed = zip(*self.tell_all((kinds_by_key, at_once)), strict=True)
+        most = max(map(len, sent))
+        step = max(most, 1) if all(agreed) else 1
+        received: list[dict[Key, list[Tensor]]] = [{} for _ in sent]
+        for start in range(0, most, step):
+            parts = [parcels[start : start + step] for parcels in sent]
+            flat = [tensor for key, _ in parts[self.rank] for tensor in mine[key]]
+            kinds = [[kind for _, kinds in parcels for kind in kinds] for parcels in parts]
+            for known, parcels, tensors in zip(received, parts, self.exchange(flat, kinds, device), strict=True):
+                rest = iter(tensors)
+                known.update({key: [next(rest) for _ in kinds] for key, kinds in parcels})
+        return received
 
     def tell_all(self, word: Any) -> list[Any]:
         """What every process says, process by process; for few and small things."""

@@ -7,14 +7,10 @@ attention goes over the whole map in blocks. docs/design.md draws one decode.
     coder.py         what stands in for an encoder's or decoder's `forward`
     network.py       which layers an encoder or decoder has, read from its module tree, and the memory that they need
     layers.py        the kinds of layers, and what a tile of each reads and becomes: a new kind goes here
-    maps.py          what lies between the layers: maps in pieces, and the statistics that their pieces share
-    passes.py        one layer after another, one tile after another; NaN and lack of memory
+    maps.py          what lies between the layers: maps in pieces, and the norm that all pieces of a map share
+    passes.py        one layer after another, one tile after another; NaN, lack of memory, several processes
     workspace.py     what all of them share: what the caller chooses and is told, and the memory that there is
-
-Beside these, and unknown to them:
-
-    fast.py          the fast mode: the widest layers fused into one
-    shared_maps.py   the tiles of each layer shared among processes
+    fast.py          the fast mode: one more kind of layer, the widest ones fused
 """
 
 from lib_instantas.vae.coder import TiledCoder, replaced_forward, tiled, tiled_decoder, tiled_encoder

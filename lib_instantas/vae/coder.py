@@ -15,9 +15,8 @@ from lib_instantas.device import empty_cache, free_bytes, is_out_of_memory
 from lib_instantas.vae.fast import fused
 from lib_instantas.vae.layers import Layer
 from lib_instantas.vae.maps import whole
-from lib_instantas.vae.network import decoder_layers, encoder_layers, tile_elements, untiled_bytes
-from lib_instantas.vae.passes import run, workspace
-from lib_instantas.vae.shared_maps import run_together
+from lib_instantas.vae.network import decoder_layers, encoder_layers, tile_elements, untiled_bytes, workspace
+from lib_instantas.vae.passes import run
 from lib_instantas.vae.workspace import Options, Recovery
 
 logger = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ class TiledCoder:
         elements = tile_elements(self.layers, size, self.options.tile)
         layers = fused(self.layers, size) if self.options.mode == "fast" else self.layers
         work = workspace(layers, x, self.options, self.recovery, elements)
-        made = run(layers, x, work) if self.options.sharing.alone else run_together(layers, x, work)
+        made = run(layers, x, work)
         return made.read(whole(made.size)).to(x.device, x.dtype)
 
     def free_bytes(self, x: Tensor) -> int | None:

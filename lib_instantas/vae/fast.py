@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from lib_instantas.sharing import ALONE
 from lib_instantas.tiling import Size
 from lib_instantas.vae.layers import Convolution, Layer
-from lib_instantas.vae.maps import Box, Map, SharedNorm, whole
-from lib_instantas.vae.network import output_sizes
-from lib_instantas.vae.passes import run, workspace
-from lib_instantas.vae.workspace import Axes, Workspace
+from lib_instantas.vae.maps import Axes, Box, Map, SharedNorm, whole
+from lib_instantas.vae.network import output_sizes, workspace
+from lib_instantas.vae.passes import run
+from lib_instantas.vae.workspace import Workspace
 
 REDUCED_SHARE = 1 / 8
 """Of the map's pixels that the reduced picture has at least."""
@@ -109,22 +109,17 @@ class Fused(Layer):
 
     def tile(
         self, keep: Box, before: Map, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> list[Tensor]:
         """The tile, through all layers; between two of them lies a map that holds nothing but its window."""
-        wrap = self._wrapped(work.options.wrap)
-        work = replace(work, options=replace(work.options, wrap=wrap))
+        wrap = self._wrapped(before.wrap)
         first, *windows = self._windows(keep, before.size, wrap)
-        sizes = output_sizes(self.layers, before.size)
-        part = Map(before.size, before.channels, {first: before.read(first).to(work.device, dtype)})
-        for layer, norm, window, size in zip(self.layers, prepared, windows, sizes, strict=True):
-            main, around = layer.tile(window, part, norm, work, dtype)
-            after = Map(size, layer.channels, {window: main})
-            if around is not None:
-                after.skip = Map(size, layer.channels, {window: around})
-            elif not layer.join:
-                after.skip = part if layer.branch == "input" else part.skip
+        part = Map(before.size, before.channels, wrap, pieces={first: before.read(first).to(work.device, dtype)})
+        for layer, norm, window in zip(self.layers, prepared, windows, strict=True):
+            part.norm = norm
+            after = layer.after(part)
+            after.write(window, layer.tile(window, part, None, work, dtype))
             part = after
-        return main, None
+        return [part.pieces[keep]]
 
 
 def reduced(source: Map, area: int) -> Tensor:

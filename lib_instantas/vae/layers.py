@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from lib_instantas.device import no_autocast
 from lib_instantas.tiling import Size
-from lib_instantas.vae.maps import Box, Map, SharedNorm, grid, sum_in_float, whole, wider
-from lib_instantas.vae.workspace import Axes, Workspace
+from lib_instantas.vae.maps import Axes, Box, Map, grid, sum_in_float, whole, wider
+from lib_instantas.vae.workspace import Workspace
 
 SAME, UP, DOWN = Fraction(1), Fraction(2), Fraction(1, 2)
 """How the side of a map changes: output pixels per input pixel."""
@@ -34,9 +34,9 @@ BYTES_PER_SCORE = 8
 class Layer:
     """What a pass asks of a layer; a new kind answers `modules` and `tile`, and what is not as written here.
 
-    `channels` are those of its output. `norm` comes first of all, with the statistics of the whole map. `branch` says
-    what the path around a residual block becomes here: the input as it is, or the input through a module. `join` adds
-    that path to the output, which is divided by `divisor`.
+    `channels` are those of its output. `norm` comes first of all, as the map before it gives it: with the statistics of
+    all tiles. `branch` says what the path around a residual block becomes here: the input as it is, or the input
+    through a module. `join` adds that path to the output, which is divided by `divisor`.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Layer:
     divisor: float = 1.0
 
     looks_everywhere: ClassVar[bool] = False
-    """Whether `prepare` reads the whole map, not its moments alone."""
+    """Whether `prepare` reads the whole map."""
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -67,13 +67,24 @@ class Layer:
         """The size of the map it writes."""
         return size
 
+    def after(self, before: Map) -> Map:
+        """The map that it writes, still empty, with the path around that goes on beside it."""
+        after = Map(self.out_size(before.size), self.channels, before.wrap)
+        if self.branch == "input":
+            after.skip = before
+        elif self.branch is not None:
+            after.skip = Map(after.size, self.channels, before.wrap)
+        elif not self.join:
+            after.skip = before.skip
+        return after
+
     def window(self, keep: Box, size: Size, wrap: Axes) -> Box:
         """What it must read of a map of `size` to compute `keep` of its output."""
         return keep
 
     def prepare(self, before: Map, work: Workspace) -> Any:
-        """What is known only when the whole map before it is: handed to every `tile`."""
-        return None if self.norm is None else SharedNorm.of(self.norm, list(before.moments.values()))
+        """What is known only when the whole map before it is, the norm apart: handed to every `tile`."""
+        return None
 
     def prepare_precisely(self, prepared: Any, before: Map, work: Workspace) -> Any:
         """The same in float32, for tiles that were not finite."""
@@ -81,8 +92,8 @@ class Layer:
 
     def tile(
         self, keep: Box, before: Map, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """The part `keep` of the main path and, where a branch begins, of the path around.
+    ) -> list[Tensor]:
+        """The part `keep` of the main path and, where a module begins a path around, of that one.
 
         In `dtype` if given, else in that of what it reads.
         """
@@ -135,20 +146,19 @@ class Convolution(Layer):
 
     def tile(
         self, keep: Box, before: Map, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> list[Tensor]:
         """The tile, from its window of the main path and, where a residual block ends, the same tile of the other."""
-        window = self.window(keep, before.size, work.options.wrap)
+        window = self.window(keep, before.size, before.wrap)
         x = before.read(window).to(work.device, dtype)
         with in_precision(self.modules, x.dtype), _exactly(dtype is not None, work):
-            skip = self._cut(self.branch(x), window, keep) if isinstance(self.branch, nn.Module) else None
-            if prepared is not None:
-                x = prepared(x, in_place=not before.keeps(x))
+            around = [self._cut(self.branch(x), window, keep)] if isinstance(self.branch, nn.Module) else []
+            x = before.normalised(x, in_place=not before.keeps(x))
             if self.activation is not None:
                 x = _activated(self.activation, x)
             y = self._cut(self.module(x), window, keep)
             if self.join and before.skip is not None:
                 y = y + before.skip.read(keep).to(y.device)
-            return (y if self.divisor == 1 else y / self.divisor), skip
+            return [y if self.divisor == 1 else y / self.divisor, *around]
 
     def _cut(self, y: Tensor, window: Box, keep: Box) -> Tensor:
         """The part `keep` of what a module made of `window`."""
@@ -177,44 +187,42 @@ class Attention(Layer):
         """Queries, attended values, and what is made of them."""
         return 4 * self.channels
 
-    def prepare(self, before: Map, work: Workspace) -> tuple[SharedNorm, Tensor, Tensor]:
-        """The norm, and the keys and values of all pixels, `[batch, heads, pixels, channels / heads]`, unordered."""
-        return self._project_all(before, super().prepare(before, work), work, before.dtype)
+    def prepare(self, before: Map, work: Workspace) -> tuple[Tensor, Tensor]:
+        """The keys and values of all pixels, `[batch, heads, pixels, channels / heads]`, unordered."""
+        return self._project_all(before, work, before.dtype)
 
-    def prepare_precisely(self, prepared: Any, before: Map, work: Workspace) -> tuple[SharedNorm, Tensor, Tensor]:
+    def prepare_precisely(self, prepared: Any, before: Map, work: Workspace) -> tuple[Tensor, Tensor]:
         """The keys and values may be what was not finite."""
-        norm, keys, _ = prepared
-        return self._project_all(before, norm, work, wider(torch.float32, keys.dtype))
+        keys, _ = prepared
+        return self._project_all(before, work, wider(torch.float32, keys.dtype))
 
-    def _project_all(
-        self, before: Map, norm: SharedNorm, work: Workspace, dtype: torch.dtype
-    ) -> tuple[SharedNorm, Tensor, Tensor]:
+    def _project_all(self, before: Map, work: Workspace, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         area = whole(before.size).area
         shape = (before.batch, self.heads, area, self.channels // self.heads)
         keys, values = (torch.empty(shape, dtype=dtype, device=work.device) for _ in range(2))
         start = 0
         with in_precision(self.modules, dtype), _exactly(dtype != before.dtype, work):
             for box in grid(before.size, max(1, work.elements // self.width)):
-                x = norm(before.read(box).to(work.device, dtype))
+                x = before.normalised(before.read(box).to(work.device, dtype))
                 keys.narrow(2, start, box.area).copy_(self._tokens(self.key, x))
                 values.narrow(2, start, box.area).copy_(self._tokens(self.value, x))
                 start += box.area
         # One that is not finite spoils every tile: the check of the tiles finds it, without one of its own.
         values += 0 * (sum_in_float(keys) + sum_in_float(values)).to(dtype)
-        return norm, keys, values
+        return keys, values
 
     def tile(
         self, keep: Box, before: Map, prepared: Any, work: Workspace, dtype: torch.dtype | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> list[Tensor]:
         """The tile's queries against all keys."""
-        norm, keys, values = prepared
+        keys, values = prepared
         piece = before.read(keep)
         dtype = dtype or wider(piece.dtype, keys.dtype)
         x = piece.to(work.device, dtype)
         with in_precision(self.modules, dtype), _exactly(dtype != piece.dtype, work):
-            queries = self._tokens(self.query, norm(x))
+            queries = self._tokens(self.query, before.normalised(x))
             y = self._map(self._attended(queries, keys.to(dtype), values.to(dtype), work), x.shape[-2:])
-            return ((x + y) if self.residual else y) / self.divisor, None
+            return [((x + y) if self.residual else y) / self.divisor]
 
     def _attended(self, queries: Tensor, keys: Tensor, values: Tensor, work: Workspace) -> Tensor:
         """A block of queries at a time against all keys."""

@@ -1,22 +1,28 @@
-"""What lies between the layers: maps in pieces, and the statistics that all pieces of a map share.
+"""What lies between the layers: maps in pieces, and the norm whose statistics all pieces of a map share.
 
-The statistics are GroupNorm's over all tiles: per-tile moments, their merging, and the normalisation with them. Source:
-ScaleCrafter, appendix A.3 ("we compute the mean and std using all tiles instead of using only current ones").
+Source of the norm: ScaleCrafter, appendix A.3 ("we compute the mean and std using all tiles instead of using only
+current ones").
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib_instantas.tiling import Size
+
+Axes = tuple[bool, bool]
+"""(vertical, horizontal)."""
+
+Moments = tuple[int, Tensor, Tensor]
+"""Number of pixels; per channel the mean, and the sum of squared deviations from it."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +44,14 @@ class Box:
         """Number of pixels."""
         return self.size[0] * self.size[1]
 
-    def contains(self, other: Box) -> bool:
-        """Whether all of the other lies in this one."""
-        rows = self.top <= other.top and other.bottom <= self.bottom
-        return rows and self.left <= other.left and other.right <= self.right
-
     def halves(self) -> tuple[Box, Box]:
         """Cut in two across the longer side."""
         height, width = self.size
         if height >= width:
             middle = self.top + height // 2
-            return (
-                Box(self.top, self.left, middle, self.right),
-                Box(middle, self.left, self.bottom, self.right),
-            )
+            return replace(self, bottom=middle), replace(self, top=middle)
         middle = self.left + width // 2
-        return (
-            Box(self.top, self.left, self.bottom, middle),
-            Box(self.top, middle, self.bottom, self.right),
-        )
+        return replace(self, right=middle), replace(self, left=middle)
 
     def of(self, tensor: Tensor, origin: tuple[int, int] = (0, 0)) -> Tensor:
         """This part of a tensor `[..., height, width]` whose first pixel is `origin`, as a view."""
@@ -87,24 +82,26 @@ def _even_cuts(length: int, count: int) -> list[tuple[int, int]]:
 class Map:
     """A map `[batch, channels, *size]` kept as pieces, each freed after its last reader.
 
-    Pieces may differ in dtype (one that overflows half precision is kept in float32) and in device. `moments` are
-    those of the pieces, for the norm that follows, if one does. Inside a residual block `skip` is the map on the path
-    around it. Of processes that share the work each has the pieces that it made; `everywhere`: all have all of them.
+    Pieces may differ in dtype (one that overflows half precision is kept in float32) and in device. On an axis that is
+    to `wrap`, windows go on at its far side. `norm` is the one that follows, if one does. Inside a residual block
+    `skip` is the map on the path around it. Of processes that share the work each has the pieces that it made;
+    `everywhere`: all have all of them.
     """
 
     size: Size
     channels: int
-    pieces: dict[Box, Tensor] = field(default_factory=dict)
+    wrap: Axes = (False, False)
+    norm: SharedNorm | None = None
     skip: Map | None = None
-    moments: dict[Box, Moments] = field(default_factory=dict)
+    pieces: dict[Box, Tensor] = field(default_factory=dict)
     readers: Counter[Box] = field(default_factory=Counter)
     everywhere: bool = False
 
     @classmethod
-    def of(cls, tensor: Tensor) -> Map:
-        """A map of one piece."""
+    def of(cls, tensor: Tensor, wrap: Axes) -> Map:
+        """A map of one piece, which no norm follows."""
         size = (tensor.shape[-2], tensor.shape[-1])
-        return cls(size, tensor.shape[1], {whole(size): tensor}, everywhere=True)
+        return cls(size, tensor.shape[1], wrap, pieces={whole(size): tensor}, everywhere=True)
 
     @property
     def batch(self) -> int:
@@ -116,10 +113,15 @@ class Map:
         """The widest of the pieces."""
         return reduce(wider, (piece.dtype for piece in self.pieces.values()))
 
-    def reserve(self, windows: Iterable[Box]) -> None:
-        """Announce who is going to read; each of these windows must later be given to `release` once."""
-        for window in windows:
-            self.readers.update(self._touched(window))
+    def write(self, box: Box, parts: Iterable[Tensor]) -> None:
+        """Keep a tile's part of this map and, where there is one, of the path around."""
+        for written, part in zip((self, self.skip), parts, strict=False):
+            if written is not None:
+                written.pieces[box] = part
+
+    def reserve(self, window: Box) -> None:
+        """Announce a reader; the window must later be given to `release`."""
+        self.readers.update(self._touched(window))
 
     def release(self, window: Box) -> None:
         """One announced reader is done: free the pieces that nobody else waits for."""
@@ -135,10 +137,6 @@ class Map:
         """
         if window in self.pieces:
             return self.pieces[window]
-        if len(self.pieces) == 1:
-            ((box, piece),) = self.pieces.items()
-            if box.contains(window):
-                return window.of(piece, (box.top, box.left)).clone(memory_format=torch.contiguous_format)
         parts = list(self._parts(window))
         sample = parts[0][0]
         dtype = reduce(wider, (part.dtype for part, _ in parts))
@@ -146,6 +144,10 @@ class Map:
         for part, target in parts:
             target.of(result).copy_(part)
         return result
+
+    def normalised(self, x: Tensor, in_place: bool = False) -> Tensor:
+        """A part that was read, as the norm that follows gives it."""
+        return x if self.norm is None else self.norm(x, in_place)
 
     def overlaps(self, window: Box, box: Box) -> Iterator[tuple[Box, Box]]:
         """What a window, which may reach over the border, sees of a box: each part in the map, and in the window."""
@@ -208,82 +210,78 @@ def sum_in_float(x: Tensor) -> Tensor:
     return x.sum(dtype=wider(torch.float32, x.dtype))
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Of one tile: number of pixels; per channel mean and sum of squared deviations from it, `[batch, channels]`."""
+class SharedNorm:
+    """A GroupNorm with the statistics of all tiles of a map.
 
-    count: int
-    mean: Tensor
-    deviation: Tensor
+    `moments` has the mean and the sum of squared deviations of each tile, per channel, `[batch, channels]`. Once every
+    tile has been measured, each is normalised with those of all.
+    """
 
-    @classmethod
-    def of(cls, x: Tensor) -> Moments:
-        """Measure a tile `[batch, channels, height, width]` in float32, or in float64 if it is.
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        self.norm = norm
+        self.moments: dict[Box, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, x: Tensor, in_place: bool = False) -> Tensor:
+        """Normalise; computed in float32 at least and returned in the dtype of `x`, as GroupNorm itself does."""
+        scale, shift = self._scale_and_shift
+        if in_place and x.dtype == scale.dtype:
+            return x.mul_(scale).add_(shift)
+        return torch.addcmul(shift, x, scale).to(x.dtype)
+
+    def measure(self, box: Box, x: Tensor) -> Tensor:
+        """Note the moments of a tile `[batch, channels, height, width]`, in float32 at least; returns the deviations.
 
         Centred on the tile's own mean: the plain sum of squares would cancel where the mean is large.
         """
         x = x.to(wider(torch.float32, x.dtype))
         mean = x.mean((-2, -1), keepdim=True)
         deviation = torch.linalg.vector_norm(x - mean, dim=(-2, -1)).square()
-        return cls(x.shape[-2] * x.shape[-1], mean.flatten(1), deviation)
+        self.moments[box] = mean.flatten(1), deviation
+        return deviation
 
-    def grouped(self, count: int, near: Tensor) -> Moments:
-        """By channel groups, `[batch, count, channels / count]`, the mean told from `near`."""
-        mean, deviation = (part.unflatten(1, (count, -1)) for part in (self.mean, self.deviation))
-        return Moments(self.count, mean - near, deviation)
-
-    @classmethod
-    def merged(cls, a: Moments, b: Moments) -> Moments:
-        """Those of two tiles together: the pairwise rule of Chan, Golub and LeVeque (1983)."""
-        count = a.count + b.count
-        apart = b.mean - a.mean
-        mean = a.mean.add(apart, alpha=b.count / count)
-        deviation = torch.addcmul(a.deviation + b.deviation, apart, apart, value=a.count * b.count / count)
-        return cls(count, mean, deviation)
-
-
-def group_statistics(tiles: Sequence[Moments], count: int) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) variance of `count` channel groups over all tiles, `[batch, count]` where the tiles are.
-
-    In the tiles' own precision, since not every device has a wider one. So means are told from a value near them, which
-    rounds once where they are large, and merged in a tree of pairs, in which rounding grows with the depth only.
-    """
-    near = tiles[0].mean.unflatten(1, (count, -1))[..., :1]
-    merged = [tile.grouped(count, near) for tile in tiles]
-    while len(merged) > 1:
-        odd = merged[-1:] if len(merged) % 2 else []
-        merged = [Moments.merged(*pair) for pair in zip(merged[::2], merged[1::2], strict=False)] + odd
-    channels = merged[0]
-    mean = channels.mean.mean(-1, keepdim=True)
-    variance = (channels.deviation / channels.count + (channels.mean - mean).square()).mean(-1)
-    return (near + mean).squeeze(-1), variance
-
-
-@dataclass(frozen=True)
-class SharedNorm:
-    """A GroupNorm whose statistics are known: `x * scale + shift`, both `[batch, channels, 1, 1]`."""
-
-    scale: Tensor
-    shift: Tensor
-
-    @classmethod
-    def of(cls, norm: torch.nn.GroupNorm, tiles: Sequence[Moments]) -> SharedNorm:
-        """Fix the statistics of `norm` to those of all tiles; nothing leaves the device where these were measured."""
-        mean, variance = group_statistics(tiles, norm.num_groups)
-        per_group = norm.num_channels // norm.num_groups
-        scale = (variance + norm.eps).rsqrt().repeat_interleave(per_group, dim=1)
+    @cached_property
+    def _scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Both `[batch, channels, 1, 1]`; nothing leaves the device where the tiles were measured."""
+        mean, variance = self._statistics()
+        per_group = self.norm.num_channels // self.norm.num_groups
+        scale = (variance + self.norm.eps).rsqrt().repeat_interleave(per_group, dim=1)
         shift = -mean.repeat_interleave(per_group, dim=1)
-        if norm.affine:
+        if self.norm.affine:
             # Wherever a host keeps them (in main memory, in 8 bits): the norm itself is never called.
-            weight, bias = (part.detach().to(scale) for part in (norm.weight, norm.bias))
+            weight, bias = (part.detach().to(scale) for part in (self.norm.weight, self.norm.bias))
             scale = scale * weight
             shift = torch.addcmul(bias, shift, scale)
         else:
             shift = shift * scale
-        return cls(scale.unflatten(-1, (-1, 1, 1)), shift.unflatten(-1, (-1, 1, 1)))
+        return scale.unflatten(-1, (-1, 1, 1)), shift.unflatten(-1, (-1, 1, 1))
 
-    def __call__(self, x: Tensor, in_place: bool = False) -> Tensor:
-        """Normalise; computed in float32 at least and returned in the dtype of `x`, as GroupNorm itself does."""
-        if in_place and x.dtype == self.scale.dtype:
-            return x.mul_(self.scale).add_(self.shift)
-        return torch.addcmul(self.shift, x, self.scale).to(x.dtype)
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and (biased) variance of each group of channels over all tiles, `[batch, groups]`.
+
+        In the tiles' own precision, since not every device has a wider one. So means are told from a value near them,
+        which rounds once where they are large, and merged in a tree of pairs, in which rounding grows with the depth
+        only.
+        """
+        grouped = (self.norm.num_groups, -1)
+        near = next(iter(self.moments.values()))[0].unflatten(1, grouped)[..., :1]
+        merged: list[Moments] = [
+            (box.area, mean.unflatten(1, grouped) - near, deviation.unflatten(1, grouped))
+            for box, (mean, deviation) in self.moments.items()
+        ]
+        while len(merged) > 1:
+            odd = merged[-1:] if len(merged) % 2 else []
+            merged = [together(*pair) for pair in zip(merged[::2], merged[1::2], strict=False)] + odd
+        ((count, means, deviation),) = merged
+        mean = means.mean(-1, keepdim=True)
+        variance = (deviation / count + (means - mean).square()).mean(-1)
+        return (near + mean).squeeze(-1), variance
+
+
+def together(a: Moments, b: Moments) -> Moments:
+    """The moments of two tiles as of one: the pairwise rule of Chan, Golub and LeVeque (1983)."""
+    (count_a, mean_a, deviation_a), (count_b, mean_b, deviation_b) = a, b
+    count = count_a + count_b
+    apart = mean_b - mean_a
+    mean = mean_a.add(apart, alpha=count_b / count)
+    deviation = torch.addcmul(deviation_a + deviation_b, apart, apart, value=count_a * count_b / count)
+    return count, mean, deviation

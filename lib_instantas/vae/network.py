@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from torch import nn
+from torch import Tensor, nn
 
 from lib_instantas.tiling import Size
 from lib_instantas.vae.layers import DOWN, UP, Attention, Convolution, Layer
+from lib_instantas.vae.workspace import Options, Recovery, Workspace, store_for
 
 
 class UnsupportedAutoencoder(ValueError):  # noqa: N818 - it is a property of the model
@@ -271,3 +272,15 @@ def untiled_bytes(layers: Sequence[Layer], size: Size, in_channels: int, itemsiz
         peak = max(peak, inputs + after)
         held = 0 if layer.join else held
     return peak * itemsize
+
+
+def workspace(
+    layers: Sequence[Layer], source: Tensor, options: Options, recovery: Recovery, elements: int
+) -> Workspace:
+    """For taking a map `[batch, channels, height, width]` through these layers in tiles of so many values."""
+    size = (source.shape[-2], source.shape[-1])
+    sizes = output_sizes(layers, size)
+    total = sum(layer.multiplications(after) for layer, after in zip(layers, sizes, strict=True))
+    needed = source.shape[0] * map_bytes(layers, size, source.element_size())
+    store = store_for(needed, options.store, source.device)
+    return Workspace(options, recovery, source.device, store, source.dtype, elements, total)

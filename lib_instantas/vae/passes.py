@@ -1,4 +1,8 @@
-"""Takes a map through layers tile by tile, and goes on where a tile fails."""
+"""Takes a map through layers tile by tile, and goes on where a tile fails.
+
+Of processes that share the work each makes one stretch of a map's tiles, row by row, so that it needs little of the
+others' pieces: the seam of its stretch, and everything only where a layer looks everywhere.
+"""
 
 from __future__ import annotations
 
@@ -12,91 +16,84 @@ from operator import attrgetter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib_instantas.device import is_out_of_memory
+from lib_instantas.sharing import Key
 from lib_instantas.vae.layers import Layer
-from lib_instantas.vae.maps import Box, Map, Moments, grid, sum_in_float, wider
-from lib_instantas.vae.network import map_bytes, output_sizes
-from lib_instantas.vae.workspace import Interrupted, Options, Recovery, Workspace, store_for
+from lib_instantas.vae.maps import Box, Map, SharedNorm, grid, sum_in_float, whole, wider
+from lib_instantas.vae.workspace import Interrupted, Workspace
 
 logger = logging.getLogger(__name__)
 
 SMALLEST_AREA = 64
 """Map pixels of a tile that is not halved any further when memory runs out."""
 
+Reading = tuple[int, Box]
+"""Which of the maps (its number), and the window that is read of it."""
 
-def workspace(
-    layers: Sequence[Layer], source: Tensor, options: Options, recovery: Recovery, elements: int
-) -> Workspace:
-    """For taking a map `[batch, channels, height, width]` through these layers in tiles of so many values."""
-    size = (source.shape[-2], source.shape[-1])
-    sizes = output_sizes(layers, size)
-    total = sum(layer.multiplications(after) for layer, after in zip(layers, sizes, strict=True))
-    needed = source.shape[0] * map_bytes(layers, size, source.element_size())
-    store = store_for(needed, options.store, source.device)
-    return Workspace(options, recovery, source.device, store, source.dtype, elements, total)
+
+def run(layers: Sequence[Layer], source: Tensor, work: Workspace, norms: list[SharedNorm | None] | None = None) -> Map:
+    """The map that the last layer makes of `source`, whole in every process; `norms` gets the norm before each."""
+    result = Map.of(source, work.options.wrap)
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
+        if norms is not None:
+            norms.append(result.norm)
+        result = Pass(layer, result, work, None if following is None else following.norm).run()
+    if not work.options.sharing.alone:
+        share_pieces(result, work)
+    return result
 
 
 class Pass:
     """One layer over a whole map: reads the map before it in tiles, and frees it as it goes.
 
-    A tile is computed, measured and kept without looking at its values; what says whether it is finite is read once
-    for a whole row of tiles, since a device that is asked for a value must first finish all that it has been given.
+    The tiles of the map after it are measured for the norm that follows. A tile is computed, measured and kept without
+    looking at its values; what says whether it is finite is read once for a whole row of tiles, since a device that is
+    asked for a value must first finish all that it has been given.
     """
 
-    def __init__(self, layer: Layer, before: Map, work: Workspace, measure: bool) -> None:
+    def __init__(self, layer: Layer, before: Map, work: Workspace, norm: nn.GroupNorm | None) -> None:
         self.layer = layer
         self.before = before
         self.work = work
-        self.measure = measure
         self.prepared: Any = None
-        self.after = Map(layer.out_size(before.size), layer.channels)
+        self.after = layer.after(before)
+        self.after.norm = None if norm is None else SharedNorm(norm)
         self._written = [self.after]
+        if self.after.skip is not None and isinstance(layer.branch, nn.Module):
+            self._written.append(self.after.skip)
         self._is_prepared = self._is_precise = self._warned = False
-        if not layer.join:
-            self.after.skip = self._path_around()
-
-    def _path_around(self) -> Map | None:
-        """What the path around a residual block is after this layer."""
-        if self.layer.branch is None:
-            return self.before.skip
-        if self.layer.branch == "input":
-            return self.before
-        around = Map(self.after.size, self.layer.channels)
-        self._written.append(around)
-        return around
 
     def run(self) -> Map:
-        """All tiles."""
-        tiles = self.tiles()
-        self.reserve(tiles)
-        self.make(tiles)
+        """All tiles, row by row, none larger than there is memory for."""
+        widest = max(self.before.channels, self.layer.width)
+        tiles = grid(self.after.size, max(1, self.work.elements // widest))
+        if self.work.options.sharing.alone:
+            self._reserve(tiles)
+            self._make(tiles)
+        else:
+            self._make_with_others(tiles)
         return self.after
 
-    def tiles(self) -> list[Box]:
-        """The tiles of the map after it, row by row, none larger than there is memory for."""
-        widest = max(self.before.channels, self.layer.width)
-        return grid(self.after.size, max(1, self.work.elements // widest))
-
-    def reserve(self, tiles: list[Box]) -> None:
+    def _reserve(self, tiles: list[Box]) -> None:
         """Announce what these tiles read."""
-        for read, window in self.readings(tiles):
-            read.reserve([window])
+        for read, window in self._readings(tiles):
+            read.reserve(window)
 
-    def make(self, tiles: list[Box]) -> None:
+    def _make(self, tiles: list[Box]) -> None:
         """These tiles, row by row; what has been read for the last time is freed."""
         for row in self._rows(tiles):
             self._settle([made for tile in row for made in self._fill(tile)])
-            for read, window in self.readings(row):
+            for read, window in self._readings(row):
                 read.release(window)
 
-    def readings(self, tiles: Iterable[Box]) -> Iterator[tuple[Map, Box]]:
+    def _readings(self, tiles: Iterable[Box]) -> Iterator[tuple[Map, Box]]:
         """The maps that nobody needs after this pass, with what each tile reads of them."""
         before, skip = self.before, self.before.skip
         for tile in tiles:
             if self.after.skip is not before:
-                yield before, self.layer.window(tile, before.size, self.work.options.wrap)
+                yield before, self.layer.window(tile, before.size, before.wrap)
             if self.layer.join and skip is not None:
                 yield skip, tile
 
@@ -134,6 +131,7 @@ class Pass:
                 raise
             logger.warning("InstantAS: out of memory in VAE %s, going on with tiles of half the size", self.layer.name)
         # Outside the handler: only now are the failed tensors free.
+        self._forget(tile)
         self.work.make_room()
         for map_ in (self.before, self.before.skip, self.after, self.after.skip):
             if map_ is not None:
@@ -147,23 +145,19 @@ class Pass:
         if dtype is not None and not self._is_precise:
             self.prepared = self.layer.prepare_precisely(self.prepared, self.before, self.work)
             self._is_precise = True
-        main, skip = self.layer.tile(tile, self.before, self.prepared, self.work, dtype)
-        moments = Moments.of(main) if self.measure else None
-        check = self._check(main, skip, moments)
-        self.after.pieces[tile] = self._stored(main)
-        if skip is not None:
-            self._written[1].pieces[tile] = self._stored(skip)
-        if moments is not None:
-            self.after.moments[tile] = moments
+        parts = self.layer.tile(tile, self.before, self.prepared, self.work, dtype)
+        deviation = None if self.after.norm is None else self.after.norm.measure(tile, parts[0])
+        check = self._check(parts, deviation)
+        self.after.write(tile, [self._stored(part) for part in parts])
         return check
 
-    def _check(self, main: Tensor, skip: Tensor | None, moments: Moments | None) -> Tensor:
+    def _check(self, parts: Sequence[Tensor], deviation: Tensor | None) -> Tensor:
         """One number, finite if all values are; the largest of them where they may not fit the maps' dtype."""
-        parts = [main] if skip is None else [main, skip]
         if any(self._is_wide(part) for part in parts):
             return reduce(torch.maximum, [part.abs().amax().to(wider(part.dtype, torch.float32)) for part in parts])
-        total = sum_in_float(main) if moments is None else moments.deviation.sum()
-        return total if skip is None else total + sum_in_float(skip)
+        main, *around = parts
+        total = sum_in_float(main) if deviation is None else deviation.sum()
+        return sum(map(sum_in_float, around), total)
 
     def _is_wide(self, part: Tensor) -> bool:
         return wider(part.dtype, self.work.dtype) != self.work.dtype
@@ -196,33 +190,100 @@ class Pass:
         self._warned = True
         logger.log(level, "InstantAS: NaN or Inf in VAE %s, %d tiles: redone in float32", self.layer.name, len(boxes))
         for box in boxes:
-            for map_ in self._written:
-                map_.pieces.pop(box, None)
-                map_.moments.pop(box, None)
+            self._forget(box)
         precise = wider(torch.float32, self.work.dtype)
         self._settle([made for box in boxes for made in self._fill(box, precise)], redone=True)
         self.work.recovery.redone += len(boxes)
 
+    def _forget(self, tile: Box) -> None:
+        for map_ in self._written:
+            map_.pieces.pop(tile, None)
+        if self.after.norm is not None:
+            self.after.norm.moments.pop(tile, None)
 
-def run(
-    layers: Sequence[Layer],
-    source: Tensor,
-    work: Workspace,
-    prepared: list[Any] | None = None,
-    kind: type[Pass] = Pass,
-) -> Map:
-    """The map that the last layer makes of `source`; adds what each layer had `prepared`."""
-    result = Map.of(source)
-    for layer, following in zip(layers, [*layers[1:], None], strict=True):
-        measure = following is not None and following.norm is not None
-        done = kind(layer, result, work, measure)
-        result = done.run()
-        if prepared is not None:
-            prepared.append(done.prepared)
-        del done  # and with it the map before
-    return result
+    def _make_with_others(self, tiles: list[Box]) -> None:
+        """This process's stretch of the tiles; all processes then know the moments of all tiles."""
+        sharing = self.work.options.sharing
+        stretches = sharing.stretches(tiles, lambda tile: tile.area)
+        mine = stretches[sharing.rank]
+        maps = [self.before, *([self.before.skip] if self.layer.join and self.before.skip else [])]
+        borrowed = borrow(maps, [list(self._read_by(stretch)) for stretch in stretches], self.work)
+        self._reserve(mine)
+        if not self.layer.looks_everywhere:
+            self._drop_unread(tiles)
+        self._make(mine)
+        for read, box in borrowed:
+            read.pieces.pop(box, None)
+        if self.after.norm is not None:
+            share_moments(self.after.norm, self.work)
+        others = [tile for stretch in stretches if stretch is not mine for tile in stretch]
+        self.work.advance(sum(self.layer.multiplications(tile.size) for tile in others))
+
+    def _read_by(self, tiles: list[Box]) -> Iterator[Reading]:
+        """What these tiles read of the main map (0) and of the path around (1)."""
+        size = self.before.size
+        if tiles and self.layer.looks_everywhere:
+            yield 0, whole(size)
+        for tile in tiles:
+            if not self.layer.looks_everywhere:
+                yield 0, self.layer.window(tile, size, self.before.wrap)
+            if self.layer.join:
+                yield 1, tile
+
+    def _drop_unread(self, tiles: list[Box]) -> None:
+        """Free what only the others' tiles would have read here."""
+        for read, _ in self._readings(tiles[:1]):
+            for box in read.pieces.keys() - read.readers.keys():
+                del read.pieces[box]
 
 
 def read_back(numbers: list[Tensor]) -> list[float]:
     """The values of tensors of one number, all in one transfer."""
     return torch.stack(numbers).cpu().tolist()
+
+
+def borrow(maps: Sequence[Map], wanted: Sequence[Sequence[Reading]], work: Workspace) -> list[tuple[Map, Box]]:
+    """Add to these maps the parts that this process reads and others hold; `wanted` is what each process reads.
+
+    Returns what was added.
+    """
+    mine = work.options.sharing.rank
+    lent: dict[Reading, list[Tensor]] = {}
+    for rank, readings in enumerate(wanted):
+        for which, window in readings:
+            if rank == mine or maps[which].everywhere:
+                continue
+            for box, piece in maps[which].pieces.items():
+                for part, _ in maps[which].overlaps(window, box):
+                    lent[which, part] = [part.of(piece, (box.top, box.left))]
+    borrowed = []
+    for rank, parcels in enumerate(_exchanged(lent, work)):
+        for (which, part), (tensor,) in parcels.items():
+            if rank != mine and _is_read(maps[which], part, which, wanted[mine]):
+                maps[which].pieces[part] = tensor.to(work.store)
+                borrowed.append((maps[which], part))
+    return borrowed
+
+
+def _is_read(read: Map, part: Box, which: int, readings: Sequence[Reading]) -> bool:
+    """What was sent to another process came here as well."""
+    return any(number == which and any(read.overlaps(window, part)) for number, window in readings)
+
+
+def share_moments(norm: SharedNorm, work: Workspace) -> None:
+    """Let every process have the moments of all tiles, row by row as one process has them."""
+    everyones = work.options.sharing.exchange_by_key(norm.moments, work.device, at_once=True)
+    known = {box: (mean, deviation) for parcels in everyones for box, (mean, deviation) in parcels.items()}
+    norm.moments = {box: known[box] for box in sorted(known, key=attrgetter("top", "left"))}
+
+
+def share_pieces(made: Map, work: Workspace) -> None:
+    """Let every process have the whole map."""
+    for parcels in _exchanged({box: [piece] for box, piece in made.pieces.items()}, work):
+        made.pieces |= {box: piece.to(work.store) for box, (piece,) in parcels.items()}
+    made.everywhere = True
+
+
+def _exchanged(mine: dict[Key, list[Tensor]], work: Workspace) -> list[dict[Key, list[Tensor]]]:
+    """What every process holds, process by process: all at once where it is kept on the device, else one by one."""
+    return work.options.sharing.exchange_by_key(mine, work.device, at_once=work.store == work.device)

@@ -9,9 +9,7 @@ import torch
 
 from lib_instantas.device import empty_cache, free_bytes, shares_main_memory
 from lib_instantas.sharing import ALONE, Sharing
-
-Axes = tuple[bool, bool]
-"""(vertical, horizontal)."""
+from lib_instantas.vae.maps import Axes
 
 SMALLEST_TILE, LARGEST_TILE = 64, 4096
 MODES = ("exact", "fast")
