@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from lib_instantas.processes import ALONE, Processes
+from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings
 from lib_instantas.vae import (
     Options,
@@ -16,7 +17,6 @@ from lib_instantas.vae import (
     UnsupportedAutoencoder,
     decoder_layers,
     encoder_layers,
-    replaced_forward,
 )
 
 
@@ -75,5 +75,5 @@ def _coding(
     network = getattr(vae, name)
     layers = decoder_layers(network) if name == "decoder" else encoder_layers(network)
     coder = Coder(layers, options, None if always else network.forward)
-    with replaced_forward(network, coder):
+    with replaced(network, "forward", coder):
         yield coder
