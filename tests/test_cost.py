@@ -22,6 +22,7 @@ def test_the_fit_finds_the_share_that_made_the_times(share: float) -> None:
     assert found["worst"] < 1e-9
 
 
+@pytest.mark.slow
 def test_work_is_counted_and_falls_with_the_tiles() -> None:
     """512x1024 pixels: two tiles, nine at an overlap of seven eighths; attention makes direct dearer than two tiles."""
     ours, theirs, direct = (cost_of(variant, (512, 1024)) for variant in (INSTANTAS, MULTIDIFFUSION, DIRECT))

@@ -84,6 +84,7 @@ def alone(model: Path) -> dict[str, Alone]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_make_the_picture_of_one_to_the_bit(alone: dict[str, Alone], together: Path, name: str) -> None:
     with Image.open(together / f"{name}.png") as shared:
@@ -97,6 +98,7 @@ def test_each_process_evaluates_about_half_of_the_tiles(alone: dict[str, Alone],
     assert abs(first - second) <= job().steps
 
 
+@pytest.mark.slow
 def test_the_command_writes_one_picture_with_tiles_in_batches(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

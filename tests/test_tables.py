@@ -97,6 +97,7 @@ def test_a_run_that_was_cut_short_goes_on_from_what_it_kept(model: Path, tmp_pat
     assert len(again.pictures) == 2
 
 
+@pytest.mark.slow
 def test_workers_paint_what_one_paints(sets: PictureSets, model: Path) -> None:
     together = PictureSets(Easel(model, workers=2), SCENES, steps=2).pictures(DIRECT, (64, 128)).pictures
     alone = sets.pictures(DIRECT, (64, 128)).pictures
