@@ -91,6 +91,7 @@ def test_two_processes_make_the_picture_of_one_to_the_bit(alone: dict[str, Alone
         assert np.array_equal(pixels(alone[name].image), pixels(shared))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["defaults", "two axes", "averaging", "ring"])
 def test_each_process_evaluates_about_half_of_the_tiles(alone: dict[str, Alone], together: Path, name: str) -> None:
     first, second = map(int, (together / f"{name}.txt").read_text().split())
