@@ -38,8 +38,9 @@ from benchmarks.whole_pictures import WholePicture, lap
 from lib_instantas.denoiser import AUTO_BATCH_PIXELS
 from lib_instantas.device import empty_cache, is_out_of_memory
 from lib_instantas.presets import PRESETS
+from lib_instantas.replacing import replaced
 from lib_instantas.tiling import LATENT_SCALE, Size
-from lib_instantas.vae import Options, TiledCoder, decoder_layers, replaced_forward
+from lib_instantas.vae import Options, TiledCoder, decoder_layers
 
 STEPS = 50
 ROWS: dict[str, dict[str, Any]] = {
@@ -222,7 +223,7 @@ def seconds_of_decoding(picture: WholePicture) -> float:
 
 @contextmanager
 def _fitting(vae: Any) -> Iterator[None]:
-    with replaced_forward(vae.decoder, TiledCoder(decoder_layers(vae.decoder), Options(), vae.decoder.forward)):
+    with replaced(vae.decoder, "forward", TiledCoder(decoder_layers(vae.decoder), Options(), vae.decoder.forward)):
         yield
 
 

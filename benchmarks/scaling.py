@@ -37,8 +37,8 @@ from benchmarks.vae_models import real_autoencoder
 from benchmarks.whole_pictures import lap
 from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.methods import Method, Request, make_method
+from lib_instantas.processes import Kind, Processes
 from lib_instantas.settings import parse_settings
-from lib_instantas.sharing import Kind, Sharing
 from lib_instantas.sizes import canvas_for, parse_size
 from lib_instantas.tiling import Size
 from lib_instantas.vae.network import decoder_layers
@@ -112,8 +112,8 @@ def predicted(
     method = make_method(Request(canvas_for(parse_size(size)), NATIVE, parse_settings({"enabled": True}), steps=20))
     alone = together = computing = messages = sent = 0.0
     for evaluation in range(EVALUATIONS):
-        alone += seconds_of(method, evaluation, Sharing(), seconds, x)
-        each = [seconds_of(method, evaluation, Sharing(rank, devices), seconds, x) for rank in range(devices)]
+        alone += seconds_of(method, evaluation, Processes(), seconds, x)
+        each = [seconds_of(method, evaluation, Processes(rank, devices), seconds, x) for rank in range(devices)]
         message = bytes_of(method, evaluation, devices, x)
         together += max(each)
         computing += sum(each) / devices
@@ -128,15 +128,15 @@ def predicted(
     }
 
 
-def seconds_of(method: Method, evaluation: int, sharing: Sharing, seconds: Seconds, x: torch.Tensor) -> float:
+def seconds_of(method: Method, evaluation: int, processes: Processes, seconds: Seconds, x: torch.Tensor) -> float:
     """What one device computes for an evaluation."""
-    denoiser = TiledDenoiser(lambda x, sigma: x, method, sharing=sharing)
+    denoiser = TiledDenoiser(lambda x, sigma: x, method, processes=processes)
     return sum(seconds(tiles[0].size, len(tiles)) for tiles in denoiser.calls(method.plan(evaluation), x))
 
 
 def bytes_of(method: Method, evaluation: int, devices: int, x: torch.Tensor) -> int:
     """The message of the device that has the most to tell; all are of that length."""
-    shares = TiledDenoiser(lambda x, sigma: x, method, sharing=Sharing(0, devices)).shares(method.plan(evaluation))
+    shares = TiledDenoiser(lambda x, sigma: x, method, processes=Processes(0, devices)).divided(method.plan(evaluation))
     return max(sum(Kind((*x.shape[:2], *tile.size), x.dtype).room for tile in share) for share in shares)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from lib_instantas.device import empty_cache, is_out_of_memory
 from lib_instantas.fusion import Averaging, assemble, canvas_scale, cut
 from lib_instantas.methods import Method, Recurring
-from lib_instantas.sharing import ALONE, Kind, Sharing
+from lib_instantas.processes import ALONE, Kind, Processes
 from lib_instantas.tiling import Size, Tile, TilePlan
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,8 @@ class TiledDenoiser:
     conditioning that lie on the canvas are cut with each tile, all others are repeated for it. A sampler may need
     several calls for one evaluation (conditional and unconditional apart): all of them share one plan, until
     `next_evaluation` is called. `before_batch` is called before each batch and may raise to stop the sampling; `tell`
-    makes of the conditioning of a call what the model is told. `sharing` divides the tiles of an evaluation among
-    processes that are all asked the same.
+    makes of the conditioning of a call what the model is told. `processes` are those that an evaluation's tiles
+    are divided among, all asked the same.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TiledDenoiser:
         parts: Sequence[Part] = (),
         before_batch: Callable[[], None] = lambda: None,
         tell: Tell = lambda call, conditioning: conditioning,
-        sharing: Sharing = ALONE,
+        processes: Processes = ALONE,
     ) -> None:
         self.model = model
         self.method = method
@@ -76,7 +76,7 @@ class TiledDenoiser:
         self.parts = tuple(parts)
         self.before_batch = before_batch
         self.tell = tell
-        self.sharing = sharing
+        self.processes = processes
         self.evaluation = 0
         self._memory = _PredictionMemory()
         self._averaging = Averaging()
@@ -95,10 +95,10 @@ class TiledDenoiser:
             return self._call_model(plan, plan.tiles, x, sigma, conditioning)
         if isinstance(self.method, Recurring):
             self._averaging.bring(self.method.plans, x.device)
-        if self.sharing.alone:
+        if self.processes.alone:
             predictions = self._predictions(plan, plan.tiles, x, sigma, conditioning)
         else:
-            predictions = self._shared(plan, x, sigma, conditioning)
+            predictions = self._exchanged(plan, x, sigma, conditioning)
         prediction = assemble(plan, predictions, previous, self._averaging)
         self._memory.keep(prediction)
         return prediction
@@ -111,31 +111,31 @@ class TiledDenoiser:
         plan = self.method.plan(self.evaluation)
         return self.method.plan(0) if previous is None and plan.uncovered else plan
 
-    def _shared(
+    def _exchanged(
         self, plan: TilePlan, x: Tensor, sigma: Tensor, conditioning: dict[str, Any]
     ) -> Iterator[tuple[Tile, Tensor]]:
         """Every tile with its prediction, made by one of the processes each, in the order of one process.
 
         Where there are more processes than tiles, one that has none makes one all the same, to know what they are like.
         """
-        shares = self.shares(plan)
-        mine = shares[self.sharing.rank]
+        of_each = self.divided(plan)
+        mine = of_each[self.processes.rank]
         made = dict(self._predictions(plan, tuple(mine or plan.tiles[:1]), x, sigma, conditioning))
         like = next(iter(made.values()))
-        kinds = [[Kind((*like.shape[:2], *tile.size), like.dtype) for tile in share] for share in shares]
-        answers = self.sharing.exchange([made[tile] for tile in mine], kinds, x.device)
-        for tiles, predictions in zip(shares, answers, strict=True):
+        kinds = [[Kind((*like.shape[:2], *tile.size), like.dtype) for tile in tiles] for tiles in of_each]
+        answers = self.processes.exchange([made[tile] for tile in mine], kinds, x.device)
+        for tiles, predictions in zip(of_each, answers, strict=True):
             made |= zip(tiles, predictions, strict=True)
         for tile in sorted(plan.tiles, key=lambda tile: tile.size):
             yield tile, made[tile]
 
-    def shares(self, plan: TilePlan) -> list[list[Tile]]:
+    def divided(self, plan: TilePlan) -> list[list[Tile]]:
         """Which tiles of a plan are whose, process by process."""
-        return self.sharing.shares(plan.tiles, lambda tile: tile.size[0] * tile.size[1])
+        return self.processes.divided(plan.tiles, lambda tile: tile.size[0] * tile.size[1])
 
     def calls(self, plan: TilePlan, x: Tensor) -> list[tuple[Tile, ...]]:
         """The tiles that this process would ask the model about for a canvas x, call by call."""
-        return self._batches(plan, tuple(self.shares(plan)[self.sharing.rank]), x)
+        return self._batches(plan, tuple(self.divided(plan)[self.processes.rank]), x)
 
     def _predictions(
         self, plan: TilePlan, tiles: tuple[Tile, ...], x: Tensor, sigma: Tensor, conditioning: dict[str, Any]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lib_instantas.denoiser import ModelCall, TiledDenoiser, map_tensors
 from lib_instantas.fusion import cut
 from lib_instantas.methods import Direct
-from lib_instantas.sharing import Kind, Sharing
+from lib_instantas.processes import Kind, Processes
 from lib_instantas.tiling import Size, TilePlan
 
 
@@ -206,7 +206,7 @@ def test_weights_of_plans_that_come_again_are_all_made_for_the_first_evaluation(
 
 
 @dataclass(frozen=True)
-class InThreads(Sharing):
+class InThreads(Processes):
     """Processes that share tiles, as threads: what they say to each other is the same, only its way is another."""
 
     meeting: Any = None
@@ -229,19 +229,19 @@ def test_tiles_shared_among_several_make_the_same_prediction_in_each(size: int, 
     torch.manual_seed(0)
     pictures, asked = torch.randn(3, 2, 4, *canvas), [0] * size
 
-    def run(sharing: Sharing) -> list[torch.Tensor]:
+    def run(processes: Processes) -> list[torch.Tensor]:
         def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-            asked[sharing.rank] += len(x) // 2
+            asked[processes.rank] += len(x) // 2
             return x.flip(-1) * sigma[0]
 
-        denoiser = TiledDenoiser(model, method(canvas, **values), tile_batch=2, sharing=sharing)
+        denoiser = TiledDenoiser(model, method(canvas, **values), tile_batch=2, processes=processes)
         answers = []
         for x in pictures:
             answers.append(denoiser(x, torch.full((2,), 0.5)))
             denoiser.next_evaluation()
         return answers
 
-    expected, asked[0] = run(Sharing()), 0
+    expected, asked[0] = run(Processes()), 0
     meeting, said, answers = threading.Barrier(size), [None] * size, {}
 
     def one(rank: int) -> None:

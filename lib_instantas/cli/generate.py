@@ -15,7 +15,7 @@ from typing import Any
 from lib_instantas.cli.options import add_settings, settings_from
 from lib_instantas.cli.pictures import check_output, save
 from lib_instantas.hosts.standalone import SAMPLERS, Generator, Job, check_job
-from lib_instantas.sharing import shared_by_torchrun
+from lib_instantas.processes import started_by_torchrun
 from lib_instantas.sizes import parse_size
 
 EMBEDDED_MODEL = Path(__file__).resolve().parents[2] / "small_world" / "model" / "small_world.safetensors"
@@ -47,10 +47,10 @@ def run(options: argparse.Namespace) -> None:
 
     job = job_from(options)
     check_output(options.output, job.size)
-    with shared_by_torchrun(options.device) as (sharing, device):
-        generator = Generator(load_pipeline(options.model, device), sharing=sharing)
+    with started_by_torchrun(options.device) as (processes, device):
+        generator = Generator(load_pipeline(options.model, device), processes=processes)
         generator.check(job)
-        if sharing.leads:
+        if processes.leads:
             print(save(generator(job, on_step=progress_bar(generator.evaluations(job))), options.output))
         else:
             generator(job)

@@ -15,10 +15,10 @@ from lib_instantas.denoiser import Part, TiledDenoiser
 from lib_instantas.merged_attention import MergedAttention
 from lib_instantas.methods import MergedGrid, Method, Redilated, Request, make_method
 from lib_instantas.noise_damping import damped
+from lib_instantas.processes import ALONE, Processes
 from lib_instantas.redilation import Redilation, levels_of
 from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings
-from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.tiling import Size
 from lib_instantas.told_size import ToldSize
 
@@ -35,14 +35,14 @@ def tiled_unet(
     parts: Sequence[Part] = (),
     before_batch: Callable[[], None] = lambda: None,
     make_denoiser: Callable[..., TiledDenoiser] = TiledDenoiser,
-    sharing: Sharing = ALONE,
+    processes: Processes = ALONE,
 ) -> Iterator[None]:
     """While open, the UNet answers for a canvas of any size; every call is one evaluation of the sampler.
 
     The sampler is expected to ask `steps` times, `per_step` times in each of its own steps.
     The native tile side is the UNet's `config.sample_size`. On leaving, the UNet is as it was. `guidance` is the
     pipeline's scale: above 1, the first half of the rows is without the prompt. `make_denoiser` is called as
-    TiledDenoiser is, for a method that needs more than its plans. `sharing` divides the tiles among processes.
+    TiledDenoiser is, for a method that needs more than its plans. `processes` divide the tiles among them.
     """
     request = Request((0, 0), int(unet.config.sample_size), settings, seed, steps, per_step, levels_of(unet))
     make = partial(
@@ -50,7 +50,7 @@ def tiled_unet(
         tile_batch=settings.tile_batch,
         before_batch=before_batch,
         tell=ToldSize(settings.told_size),
-        sharing=sharing,
+        processes=processes,
     )
     with replaced(unet, "forward", _Tiled(unet, request, guidance, parts, make).forward):
         yield

@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
+from lib_instantas.processes import ALONE, Processes
+from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings
-from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.vae import (
     Options,
     TiledCoder,
     UnsupportedAutoencoder,
     decoder_layers,
     encoder_layers,
-    replaced_forward,
 )
 
 
@@ -44,34 +44,36 @@ def is_known(vae: Any) -> bool:
 
 
 def decoding(
-    vae: Any, settings: Settings, progress: Callable[[int, int], None], sharing: Sharing = ALONE
+    vae: Any, settings: Settings, progress: Callable[[int, int], None], processes: Processes = ALONE
 ) -> AbstractContextManager[Coder | None]:
     """Inside, the autoencoder decodes as the settings say; None where that is as it always does.
 
     `progress` is told (work done, total work) between tiles, and may raise to stop. Several processes take tiles unless
-    the settings say "off", so that each decodes its share.
+    the settings say "off", so that each decodes its part.
     """
-    return _coding(vae, "decoder", settings, progress, sharing)
+    return _coding(vae, "decoder", settings, progress, processes)
 
 
 def encoding(
-    vae: Any, settings: Settings, progress: Callable[[int, int], None], sharing: Sharing = ALONE
+    vae: Any, settings: Settings, progress: Callable[[int, int], None], processes: Processes = ALONE
 ) -> AbstractContextManager[Coder | None]:
     """The same for encoding."""
-    return _coding(vae, "encoder", settings, progress, sharing)
+    return _coding(vae, "encoder", settings, progress, processes)
 
 
 @contextmanager
 def _coding(
-    vae: Any, name: str, settings: Settings, progress: Callable[[int, int], None], sharing: Sharing
+    vae: Any, name: str, settings: Settings, progress: Callable[[int, int], None], processes: Processes
 ) -> Iterator[Coder | None]:
     if not (settings.enabled and settings.may_tile_vae and is_known(vae)):
         yield None
         return
-    options = Options(settings.vae_tile, settings.vae_mode, settings.wraps_per_axis, progress=progress, sharing=sharing)
-    always = settings.must_tile_vae or not sharing.alone
+    options = Options(
+        settings.vae_tile, settings.vae_mode, settings.wraps_per_axis, progress=progress, processes=processes
+    )
+    always = settings.must_tile_vae or not processes.alone
     network = getattr(vae, name)
     layers = decoder_layers(network) if name == "decoder" else encoder_layers(network)
     coder = Coder(layers, options, None if always else network.forward)
-    with replaced_forward(network, coder):
+    with replaced(network, "forward", coder):
         yield coder

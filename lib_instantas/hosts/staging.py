@@ -25,7 +25,7 @@ from lib_instantas.hosts.swapping import ReferenceSwap
 from lib_instantas.hosts.synchronising import Features, Synchroniser
 from lib_instantas.hosts.upscaling_phases import Phase
 from lib_instantas.methods import DisplacedGrid, InterleavedGrid, make_method
-from lib_instantas.sharing import ALONE, Sharing
+from lib_instantas.processes import ALONE, Processes
 from lib_instantas.tiling import LATENT_SCALE
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class StageLoras:
 class Stages:
     """The stages of one picture, one call each: they share the prompts and the source of randomness.
 
-    `sharing` divides tiles among processes that all make this picture.
+    `processes` are those that all make this picture and divide its tiles.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class Stages:
         parts: Sequence[Part],
         features: Features,
         loras: StageLoras,
-        sharing: Sharing = ALONE,
+        processes: Processes = ALONE,
     ) -> None:
         self.pipeline = pipeline
         self.prompts = prompts
         self.parts = (*parts, *prompts.parts)
         self.features = features
         self.loras = loras
-        self.sharing = sharing
+        self.processes = processes
         self.generator = generator
         self._about_vae: dict[str, None] = {}
 
@@ -165,7 +165,7 @@ class Stages:
             parts=self.parts,
             before_batch=watcher.before_batch,
             make_denoiser=make_denoiser,
-            sharing=self.sharing,
+            processes=self.processes,
         )
 
     def _between_steps(self, stage: Stage, before: Picture | None) -> list[Change]:
@@ -205,7 +205,7 @@ class Stages:
                 moved = synchroniser(state["latents"], state["prompt_embeds"], left_out + step + 1)
                 state = {**state, "latents": moved}
             if step + 1 == stage.evaluations:  # what comes next is the decoding
-                coders.append(stack.enter_context(decoding(vae, stage.settings, watcher.vae_tile, self.sharing)))
+                coders.append(stack.enter_context(decoding(vae, stage.settings, watcher.vae_tile, self.processes)))
             return state
 
         return after_step

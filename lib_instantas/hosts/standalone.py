@@ -24,9 +24,9 @@ from lib_instantas.hosts.staging import OnStep, Picture, StageLoras, Stages, Wat
 from lib_instantas.hosts.synchronising import Features, style_statistics
 from lib_instantas.infotext import KEY, quoted, to_text
 from lib_instantas.panorama import XMP_KEY, is_sphere, sphere_xmp
+from lib_instantas.processes import ALONE, Processes
 from lib_instantas.redilation import levels_of
 from lib_instantas.regions import RegionSetup
-from lib_instantas.sharing import ALONE, Sharing
 from lib_instantas.summary import done_by, regions_done
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ class Generator:
     """A diffusers text-to-image pipeline that makes pictures of any size.
 
     `parts` take part in every UNet call, such as regional attention; `features` says what
-    SyncDiffusion takes for alike; `sharing` divides the tiles among processes that all make the same pictures.
+    SyncDiffusion takes for alike; `processes` all make the same pictures and divide their tiles.
     """
 
     pipeline: Any
     parts: Sequence[Part] = field(default_factory=tuple)
     features: Features = style_statistics
-    sharing: Sharing = ALONE
+    processes: Processes = ALONE
 
     @property
     def native(self) -> int:
@@ -122,7 +122,7 @@ class Generator:
         closed, binding = job.settings.wraps_per_axis, job.settings.region_binding
         prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt, closed, binding)
         generator = torch.Generator("cpu").manual_seed(job.seed)
-        run = Stages(self.pipeline, prompts, generator, self.parts, self.features, self.loras(job), self.sharing)
+        run = Stages(self.pipeline, prompts, generator, self.parts, self.features, self.loras(job), self.processes)
         watcher = Watcher(on_step, before_batch)
         *before, last = self.stages(job)
         picture: Picture | None = None

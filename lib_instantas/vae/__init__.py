@@ -13,7 +13,7 @@ attention goes over the whole map in blocks. docs/design.md draws one decode.
     fast.py          the fast mode: one more kind of layer, the widest ones fused
 """
 
-from lib_instantas.vae.coder import TiledCoder, replaced_forward, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.coder import TiledCoder, tiled, tiled_decoder, tiled_encoder
 from lib_instantas.vae.layers import Layer
 from lib_instantas.vae.network import UnsupportedAutoencoder, decoder_layers, encoder_layers, output_sizes
 from lib_instantas.vae.workspace import Interrupted, Options, Recovery
@@ -28,7 +28,6 @@ __all__ = [
     "decoder_layers",
     "encoder_layers",
     "output_sizes",
-    "replaced_forward",
     "tiled",
     "tiled_decoder",
     "tiled_encoder",

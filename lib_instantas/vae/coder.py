@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lib_instantas.device import empty_cache, free_bytes, is_out_of_memory
+from lib_instantas.replacing import replaced
 from lib_instantas.vae.fast import fused
 from lib_instantas.vae.layers import Layer
 from lib_instantas.vae.maps import whole
@@ -112,19 +113,5 @@ def tiled(autoencoder: Any, options: Options | None = None) -> Iterator[Recovery
         tiled_encoder(autoencoder.encoder, options),
     )
     encoder.recovery = decoder.recovery
-    with replaced_forward(autoencoder.decoder, decoder), replaced_forward(autoencoder.encoder, encoder):
+    with replaced(autoencoder.decoder, "forward", decoder), replaced(autoencoder.encoder, "forward", encoder):
         yield decoder.recovery
-
-
-@contextmanager
-def replaced_forward(module: nn.Module, stand_in: Callable[..., Tensor]) -> Iterator[None]:
-    """Replace `forward` of one instance, and put back what the instance itself had."""
-    own = module.__dict__.get("forward")
-    module.forward = stand_in  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        if own is None:
-            del module.__dict__["forward"]
-        else:
-            module.__dict__["forward"] = own

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lib_instantas.sharing import ALONE
+from lib_instantas.processes import ALONE
 from lib_instantas.tiling import Size
 from lib_instantas.vae.layers import Convolution, Layer
 from lib_instantas.vae.maps import Axes, Box, Map, SharedNorm, whole
@@ -96,7 +96,7 @@ class Fused(Layer):
     def prepare(self, before: Map, work: Workspace) -> list[SharedNorm | None]:
         """The norm of every layer on a reduced picture; it has no borders of its own, so it is closed to a ring."""
         picture = reduced(before, self._reduced_area(before.size, work.elements)).to(work.device)
-        alone = replace(work.options, sharing=ALONE, progress=lambda done, total: None)
+        alone = replace(work.options, processes=ALONE, progress=lambda done, total: None)
         inner = workspace(self.layers, picture, replace(alone, wrap=(True, True)), work.recovery, work.elements)
         norms: list[SharedNorm | None] = []
         run(self.layers, picture, inner, norms)

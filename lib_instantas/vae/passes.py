@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lib_instantas.device import is_out_of_memory
-from lib_instantas.sharing import Key
+from lib_instantas.processes import Key
 from lib_instantas.vae.layers import Layer
 from lib_instantas.vae.maps import Box, Map, SharedNorm, grid, sum_in_float, whole, wider
 from lib_instantas.vae.workspace import Interrupted, Workspace
@@ -40,7 +40,7 @@ def run(layers: Sequence[Layer], source: Tensor, work: Workspace, norms: list[Sh
         if norms is not None:
             norms.append(result.norm)
         result = Pass(layer, result, work, None if following is None else following.norm).run()
-    if not work.options.sharing.alone:
+    if not work.options.processes.alone:
         share_pieces(result, work)
     return result
 
@@ -69,7 +69,7 @@ class Pass:
         """All tiles, row by row, none larger than there is memory for."""
         widest = max(self.before.channels, self.layer.width)
         tiles = grid(self.after.size, max(1, self.work.elements // widest))
-        if self.work.options.sharing.alone:
+        if self.work.options.processes.alone:
             self._reserve(tiles)
             self._make(tiles)
         else:
@@ -203,9 +203,9 @@ class Pass:
 
     def _make_with_others(self, tiles: list[Box]) -> None:
         """This process's stretch of the tiles; all processes then know the moments of all tiles."""
-        sharing = self.work.options.sharing
-        stretches = sharing.stretches(tiles, lambda tile: tile.area)
-        mine = stretches[sharing.rank]
+        processes = self.work.options.processes
+        stretches = processes.stretches(tiles, lambda tile: tile.area)
+        mine = stretches[processes.rank]
         maps = [self.before, *([self.before.skip] if self.layer.join and self.before.skip else [])]
         borrowed = borrow(maps, [list(self._read_by(stretch)) for stretch in stretches], self.work)
         self._reserve(mine)
@@ -247,7 +247,7 @@ def borrow(maps: Sequence[Map], wanted: Sequence[Sequence[Reading]], work: Works
 
     Returns what was added.
     """
-    mine = work.options.sharing.rank
+    mine = work.options.processes.rank
     lent: dict[Reading, list[Tensor]] = {}
     for rank, readings in enumerate(wanted):
         for which, window in readings:
@@ -272,7 +272,7 @@ def _is_read(read: Map, part: Box, which: int, readings: Sequence[Reading]) -> b
 
 def share_moments(norm: SharedNorm, work: Workspace) -> None:
     """Let every process have the moments of all tiles, row by row as one process has them."""
-    everyones = work.options.sharing.exchange_by_key(norm.moments, work.device, at_once=True)
+    everyones = work.options.processes.exchange_by_key(norm.moments, work.device, at_once=True)
     known = {box: (mean, deviation) for parcels in everyones for box, (mean, deviation) in parcels.items()}
     norm.moments = {box: known[box] for box in sorted(known, key=attrgetter("top", "left"))}
 
@@ -286,4 +286,4 @@ def share_pieces(made: Map, work: Workspace) -> None:
 
 def _exchanged(mine: dict[Key, list[Tensor]], work: Workspace) -> list[dict[Key, list[Tensor]]]:
     """What every process holds, process by process: all at once where it is kept on the device, else one by one."""
-    return work.options.sharing.exchange_by_key(mine, work.device, at_once=work.store == work.device)
+    return work.options.processes.exchange_by_key(mine, work.device, at_once=work.store == work.device)

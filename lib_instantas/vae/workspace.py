@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from lib_instantas.device import empty_cache, free_bytes, shares_main_memory
-from lib_instantas.sharing import ALONE, Sharing
+from lib_instantas.processes import ALONE, Processes
 from lib_instantas.vae.maps import Axes
 
 SMALLEST_TILE, LARGEST_TILE = 64, 4096
@@ -29,8 +29,8 @@ class Options:
     `tile` is the side, in image pixels, of a tile at the picture's resolution; coarser maps take tiles of the same
     memory. `wrap` closes the (vertical, horizontal) axis to a ring. `store` is where the maps between two layers
     are kept: on the device, in main memory, or wherever they fit. `progress` is told (work done, total work), and the
-    last call has both equal; `interrupted` is asked between tiles. `sharing` divides the tiles of each layer among
-    processes that are all given the same map.
+    last call has both equal; `interrupted` is asked between tiles. `processes` are those that the tiles of each
+    layer are divided among, all given the same map.
     """
 
     tile: int = 512
@@ -39,7 +39,7 @@ class Options:
     store: str = "auto"
     progress: Callable[[int, int], None] = lambda done, total: None
     interrupted: Callable[[], bool] = lambda: False
-    sharing: Sharing = ALONE
+    processes: Processes = ALONE
 
     def __post_init__(self) -> None:
         if not SMALLEST_TILE <= self.tile <= LARGEST_TILE:

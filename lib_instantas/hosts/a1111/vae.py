@@ -22,6 +22,7 @@ from lib_instantas.device import free_bytes
 from lib_instantas.errors import SettingsError
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
+from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings
 from lib_instantas.texts import messages
 from lib_instantas.tiling import LATENT_SCALE
@@ -34,7 +35,6 @@ from lib_instantas.vae import (
     decoder_layers,
     encoder_layers,
     output_sizes,
-    replaced_forward,
 )
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class TiledVAE:
         for name in layers:
             module = getattr(model, name)
             coder = _Coder(self, name, layers[name], options, None if self.settings.must_tile_vae else module.forward)
-            self._stack.enter_context(replaced_forward(module, coder))
+            self._stack.enter_context(replaced(module, "forward", coder))
 
 
 class _Coder(TiledCoder):

@@ -1,4 +1,4 @@
-"""The tiles of one computation shared among processes, each of which then has all of them.
+"""The tiles of one computation divided among processes, each of which then has all of them.
 
 Every process runs the whole program with the same seed and knows of itself which tiles are whose; only what became of
 the tiles is exchanged. A process has a device of its own, and is started by `torchrun`.
@@ -50,15 +50,15 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Sharing:
-    """One of `size` processes that share the work; alone, it does all of it and asks nobody."""
+class Processes:
+    """One of `size` processes that divide the work; alone, it does all of it and asks nobody."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def alone(self) -> bool:
-        """Whether there is nobody to share with."""
+        """Whether there is nobody to divide it with."""
         return self.size == 1
 
     @property
@@ -66,7 +66,7 @@ class Sharing:
         """Whether this is the process that writes files and speaks."""
         return self.rank == 0
 
-    def shares(self, items: Sequence[Item], cost: Callable[[Item], float]) -> list[list[Item]]:
+    def divided(self, items: Sequence[Item], cost: Callable[[Item], float]) -> list[list[Item]]:
         """Whose items are whose, process by process, each in the given order.
 
         The dearest go first, each to the process that has least to do. All processes come to the same answer.
@@ -138,7 +138,7 @@ class Sharing:
         return words
 
 
-ALONE = Sharing()
+ALONE = Processes()
 
 
 def _places(kinds: Sequence[Kind]) -> list[tuple[int, int]]:
@@ -148,7 +148,7 @@ def _places(kinds: Sequence[Kind]) -> list[tuple[int, int]]:
 
 
 @contextmanager
-def shared_by_torchrun(device: str) -> Iterator[tuple[Sharing, str]]:
+def started_by_torchrun(device: str) -> Iterator[tuple[Processes, str]]:
     """The processes that `torchrun` has started, and the device of this one; alone where it has not.
 
     `device` is the kind that the user names: "cuda" becomes this process's own card.
@@ -168,6 +168,6 @@ def shared_by_torchrun(device: str) -> Iterator[tuple[Sharing, str]]:
     make_current(own)
     distributed.init_process_group(COLLECTIVE_BACKENDS[own.type])
     try:
-        yield Sharing(distributed.get_rank(), distributed.get_world_size()), str(own)
+        yield Processes(distributed.get_rank(), distributed.get_world_size()), str(own)
     finally:
         distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Pictures that several processes make together and one alone, for `test_sharing`."""
+"""Pictures that several processes make together and one alone, for `test_processes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiles shared among processes: real ones, started by torchrun, make the picture that one makes alone."""
+"""Tiles divided among processes: real ones, started by torchrun, make the picture that one makes alone."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sharing_cases import CASES, job
+from process_cases import CASES, job
 from tiny_pipelines import sd_pipeline
 
 from lib_instantas.cli.main import main
 from lib_instantas.errors import SettingsError
 from lib_instantas.hosts.checkpoints import load_pipeline
 from lib_instantas.hosts.standalone import Generator
-from lib_instantas.sharing import ALONE, Kind, Sharing, shared_by_torchrun
+from lib_instantas.processes import ALONE, Kind, Processes, started_by_torchrun
 
 TESTS = Path(__file__).resolve().parent
 TIMEOUT = 600
@@ -55,7 +55,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def together(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("together")
-    torchrun(2, TESTS / "sharing_worker.py", model, folder)
+    torchrun(2, TESTS / "process_worker.py", model, folder)
     return folder
 
 
@@ -120,7 +120,7 @@ def test_the_command_writes_one_picture_with_tiles_in_batches(
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 9))
 def test_every_item_has_one_owner_and_nobody_has_much_more_to_do(costs: list[int], processes: int) -> None:
     items = list(enumerate(costs))
-    shares = Sharing(0, processes).shares(items, lambda item: item[1])
+    shares = Processes(0, processes).divided(items, lambda item: item[1])
     assert sorted(item for share in shares for item in share) == items
     assert all(share == sorted(share) for share in shares)
     loads = [sum(cost for _, cost in share) for share in shares]
@@ -129,7 +129,7 @@ def test_every_item_has_one_owner_and_nobody_has_much_more_to_do(costs: list[int
 
 @given(st.lists(st.integers(1, 9), max_size=20), st.integers(2, 5))
 def test_all_processes_come_to_the_same_answer(costs: list[int], processes: int) -> None:
-    answers = [Sharing(rank, processes).shares(costs, float) for rank in range(processes)]
+    answers = [Processes(rank, processes).divided(costs, float) for rank in range(processes)]
     assert all(answer == answers[0] for answer in answers)
 
 
@@ -142,13 +142,13 @@ def test_tensors_have_room_for_whatever_follows_them(dtype: torch.dtype) -> None
 
 
 def test_without_torchrun_nobody_is_asked() -> None:
-    with shared_by_torchrun("cpu") as (sharing, device):
-        assert (sharing, device) == (ALONE, "cpu")
+    with started_by_torchrun("cpu") as (processes, device):
+        assert (processes, device) == (ALONE, "cpu")
 
 
 def test_devices_that_cannot_exchange_anything_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     refused = "device must be one of cpu, cuda, xpu with several processes, got 'mps'"
-    with pytest.raises(SettingsError, match=refused), shared_by_torchrun("mps"):
+    with pytest.raises(SettingsError, match=refused), started_by_torchrun("mps"):
         pass
