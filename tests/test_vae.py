@@ -231,6 +231,14 @@ def test_the_fast_mode_is_exact_where_the_reduced_picture_is_the_whole(autoencod
     assert mean_error(fast, exact) < 2e-6
 
 
+def test_the_fast_mode_is_near_on_closed_axes_too(autoencoder: Any) -> None:
+    """Where its tiles reach over the border of their maps."""
+    z, wrap = structured_latents(16, 24), (True, True)
+    exact = tiled_decoder(autoencoder.decoder, Options(tile=64, wrap=wrap))(z)
+    fast = tiled_decoder(autoencoder.decoder, Options(tile=64, mode="fast", wrap=wrap))(z)
+    assert 1e-6 < mean_error(fast, exact) < 0.03
+
+
 def test_the_fast_mode_keeps_nothing_of_the_widest_stages() -> None:
     size, itemsize = (64, 64), 4
     passes = decoder_layers(ldm_autoencoder().decoder)
