@@ -231,12 +231,11 @@ def test_the_fast_mode_is_exact_where_the_reduced_picture_is_the_whole(autoencod
     assert mean_error(fast, exact) < 2e-6
 
 
-def test_the_fast_mode_is_near_on_closed_axes_too(autoencoder: Any) -> None:
-    """Where its tiles reach over the border of their maps."""
-    z, wrap = structured_latents(16, 24), (True, True)
-    exact = tiled_decoder(autoencoder.decoder, Options(tile=64, wrap=wrap))(z)
-    fast = tiled_decoder(autoencoder.decoder, Options(tile=64, mode="fast", wrap=wrap))(z)
-    assert 1e-6 < mean_error(fast, exact) < 0.03
+def test_tiles_do_not_show_in_the_fast_mode_on_closed_axes(autoencoder: Any) -> None:
+    """They reach over the border of their maps; statistics of both sizes are of the same reduced picture."""
+    z = latents(24, 40)
+    small, large = (Options(tile=tile, mode="fast", wrap=(True, True)) for tile in (64, 80))
+    assert mean_error(tiled_decoder(autoencoder.decoder, small)(z), tiled_decoder(autoencoder.decoder, large)(z)) < 2e-6
 
 
 def test_the_fast_mode_keeps_nothing_of_the_widest_stages() -> None:
