@@ -231,6 +231,13 @@ def test_the_fast_mode_is_exact_where_the_reduced_picture_is_the_whole(autoencod
     assert mean_error(fast, exact) < 2e-6
 
 
+def test_tiles_do_not_show_in_the_fast_mode_on_closed_axes(autoencoder: Any) -> None:
+    """They reach over the border of their maps; statistics of both sizes are of the same reduced picture."""
+    z = latents(24, 40)
+    small, large = (Options(tile=tile, mode="fast", wrap=(True, True)) for tile in (64, 80))
+    assert mean_error(tiled_decoder(autoencoder.decoder, small)(z), tiled_decoder(autoencoder.decoder, large)(z)) < 2e-6
+
+
 def test_the_fast_mode_keeps_nothing_of_the_widest_stages() -> None:
     size, itemsize = (64, 64), 4
     passes = decoder_layers(ldm_autoencoder().decoder)
