@@ -131,7 +131,9 @@
         const like = row.querySelector("button");
         const onclick = async () => {
             openTab();
-            (await mounted(VIEWER)).openLast(tab);
+            // The editor lies above and takes its room when it comes: only then is it known where the viewer is.
+            const [viewer] = await Promise.all([mounted(VIEWER), mounted(EDITOR).catch(() => null)]);
+            viewer.openLast(tab);
         };
         addButton(like?.parentElement ?? row,
             {id: own, title: VIEW_TITLE, textContent: "🌐", className: like?.className ?? "", onclick});
