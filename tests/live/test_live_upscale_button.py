@@ -73,7 +73,9 @@ def test_a_texture_stays_one_and_nothing_else_is_unfolded(page: Any) -> None:
     assert "wrap=both" in txt2img.infotext()
     page.click("#txt2img_instantas_upscale")
     img2img = wait_until_ready(page)
-    page.wait_for_function("panel => document.querySelector(`${panel} input`).value === 'both'", arg=img2img.panel("wrap"))
+    page.wait_for_function(
+        "panel => document.querySelector(`${panel} input`).value === 'both'", arg=img2img.panel("wrap")
+    )
     assert page.locator(f"{img2img.panel('enabled')} .label-wrap.open").count() == 1
     img2img.generate()
     assert "wrap=both" in img2img.infotext()
