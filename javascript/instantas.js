@@ -132,7 +132,9 @@
         const like = row.querySelector("button");
         const onclick = async () => {
             openTab();
-            (await mounted(VIEWER)).openLast(tab);
+            // The editor lies above and takes its room when it comes: only then is it known where the viewer is.
+            const [viewer] = await Promise.all([mounted(VIEWER), mounted(EDITOR).catch(() => null)]);
+            viewer.openLast(tab);
         };
         const title = text("Look at the picture in the InstantAS tab: around in a 360° panorama, or tiled three by three.");
         addButton(like?.parentElement ?? row,

@@ -33,7 +33,7 @@ export function write(root, value) {
 export function switchOn(root) {
     const inTitle = root && document.getElementById(`${root.id}-visible-checkbox`);
     if (!inTitle) return write(root, true);
-    root.querySelector(".label-wrap:not(.open)")?.click();
+    root.querySelector(":scope > .label-wrap:not(.open)")?.click();
     setTimeout(() => inTitle.checked || inTitle.click());
     return true;
 }

@@ -30,17 +30,21 @@ async function settled() {
 const part = name => byId(`${PANEL}_${name}`);
 const EXACT = [[() => part("width"), 0], [() => part("height"), 0], [() => byId("img2img_denoising_strength"), STRENGTH]];
 
+/** Which borders of the picture meet, as the host says of it in the button's tab; undefined where it says nothing of it. */
+const wrapOf = sender => sender.closest("[id^=tab_]")?.innerText.match(/InstantAS: "?v\d+[^:]*\bwrap=(\w+)/)?.[1];
+
 /** Press the host's button that sends a picture to img2img, and set what enlarges it there. */
 export async function upscale(sender) {
+    const wrap = wrapOf(sender);
     sender.click();
     for (let i = 0; i < TRIES; i++) {
         await settled();
-        if (i && isApplied()) return;
-        await apply();
+        if (i && isApplied(wrap)) return;
+        await apply(wrap);
     }
 }
 
-async function apply() {
+async function apply(wrap) {
     switchOn(part("enabled"));
     // What is chosen already sets nothing anew, though the picture's parameters may have been written over it.
     if (part("preset")?.querySelector("input")?.value === PRESET) {
@@ -48,12 +52,17 @@ async function apply() {
         await settled();
     }
     await choose(part("preset"), PRESET);
+    if (wrap) {
+        // The preset knows nothing of it: a texture or a panorama stays one when it is larger.
+        await settled();
+        await choose(part("wrap"), wrap);
+    }
     for (const [field, value] of EXACT) write(field(), value);
     byId(PANEL)?.scrollIntoView({block: "nearest"});
 }
 
 /** Whether all is still as it was set: parameters of the picture may have come late. */
-function isApplied() {
+function isApplied(wrap) {
     const isSet = ([field, value]) => read(field()) === value;
-    return EXACT.every(isSet) && read(part("upscale_by")) > 1;
+    return EXACT.every(isSet) && read(part("upscale_by")) > 1 && (!wrap || read(part("wrap")) === wrap);
 }

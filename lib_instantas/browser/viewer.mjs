@@ -30,6 +30,12 @@ function pictureOf(tab) {
     return gallery?.querySelector("img[data-testid=detailed-image], .preview > button > img, img")?.src ?? null;
 }
 
+/** Which way of looking suits a picture of a gallery: what the host says of it below; null where that tells nothing. */
+function kindIn(tab) {
+    const wrap = document.getElementById(`html_info_${tab}`)?.textContent.match(/InstantAS: "?v\d+[^:]*\bwrap=(\w+)/)?.[1];
+    return {horizontal: "sphere", both: "tiled"}[wrap] ?? null;
+}
+
 class Viewer {
     constructor(root) {
         this.root = root;
@@ -50,11 +56,11 @@ class Viewer {
 
     /** Show what was made last in one of the host's tabs. */
     openLast(tab) {
-        return this.open(pictureOf(tab));
+        return this.open(pictureOf(tab), kindIn(tab));
     }
 
-    /** Show the picture at an address: twice as wide as high, it is taken for a panorama. */
-    async open(source) {
+    /** Show the picture at an address. Where it is not known what it is, one twice as wide as high is taken for a panorama. */
+    async open(source, kind = null) {
         if (!source) return this.say(text("There is no picture yet."));
         this.picture = element("img", {src: source});
         try {
@@ -63,8 +69,7 @@ class Viewer {
             return this.say(text("This is not a picture that the browser can show."));
         }
         const {naturalWidth: width, naturalHeight: height} = this.picture;
-        await this.show(width === 2 * height ? "sphere" : "tiled");
-        this.stage.scrollIntoView({block: "nearest"});
+        await this.show(kind ?? (width === 2 * height ? "sphere" : "tiled"));
     }
 
     async show(kind) {
@@ -74,6 +79,8 @@ class Viewer {
         try {
             await (kind === "sphere" ? this.showSphere() : this.showTiled());
             this.mark(kind);
+            // Between two pictures the page was shorter, and may have moved.
+            this.root.scrollIntoView({block: "nearest"});
         } catch (error) {
             this.say(error.message);
         }
@@ -81,11 +88,18 @@ class Viewer {
 
     async showSphere() {
         const pannellum = await library();
+        const {naturalWidth, naturalHeight} = this.picture;
         const place = element("div", {class: "ias-view-sphere"});
         this.stage.replaceChildren(place);
+        // A picture that is wider is a band around the horizon: as high as it is, not stretched up to the poles, and the
+        // view no higher than the band.
+        const vaov = Math.min(180, 360 * naturalHeight / naturalWidth);
+        const [half, shape] = [vaov * Math.PI / 360, place.clientWidth / place.clientHeight];
+        const hfov = Math.min(90, 360 / Math.PI * Math.atan(Math.tan(half) * shape));
         this.sphere = pannellum.viewer(place, {
             type: "equirectangular", panorama: this.picture.src, autoLoad: true, ignoreGPanoXMP: true,
-            compass: false, hfov: 90, strings: {loadingLabel: text("Loading …")},
+            compass: false, hfov, minHfov: Math.min(50, hfov / 2), maxHfov: vaov < 180 ? hfov : 120, vaov,
+            strings: {loadingLabel: text("Loading …")},
         });
         await new Promise((resolve, reject) => {
             this.sphere.on("load", resolve);
@@ -97,6 +111,7 @@ class Viewer {
         const {naturalWidth, naturalHeight, src} = this.picture;
         const place = element("div", {class: "ias-view-tiled"});
         place.style.aspectRatio = `${naturalWidth} / ${naturalHeight}`;
+        place.style.maxWidth = `calc(80vh * ${naturalWidth / naturalHeight})`;
         place.style.backgroundImage = `url("${src.replaceAll('"', "%22")}")`;
         this.stage.replaceChildren(place);
     }

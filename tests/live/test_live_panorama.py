@@ -133,3 +133,21 @@ def test_the_viewer_shows_a_panorama_all_around_and_a_texture_side_by_side(page:
         for x, y in ((0, 0), (2 * tiled.width // 3, 2 * tiled.height // 3))
     )
     assert np.abs(first - last).mean() < np.abs(first - first.mean()).mean() / 4
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "kind"),
+    [("360° panorama", (512, 128), "sphere"), ("Seamless texture", (256, 128), "tiled")],
+)
+def test_the_viewer_knows_what_a_picture_was_made_for(page: Any, preset: str, size: tuple[int, int], kind: str) -> None:
+    tab = Tab(page)
+    tab.open_panel()
+    tab.small(width=size[0], height=size[1])
+    tab.choose(tab.panel("preset"), preset)
+    page.wait_for_timeout(1000)
+    tab.generate()
+    page.click("#txt2img_instantas_view")
+    page.wait_for_selector(f"{STAGE}[data-kind={kind}]", state="visible", timeout=30_000)
+    seen = page.locator(STAGE).bounding_box()
+    assert seen["y"] >= 0
+    assert seen["y"] + seen["height"] <= page.viewport_size["height"] + 1

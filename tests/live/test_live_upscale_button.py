@@ -59,6 +59,25 @@ def test_under_a_gallery_it_sends_the_picture_and_enlarges_it(page: Any) -> None
     assert img2img.picture_size() == (640, 384)
 
 
+def test_a_texture_stays_one_and_nothing_else_is_unfolded(page: Any) -> None:
+    txt2img = Tab(page)
+    txt2img.open_panel()
+    txt2img.small(width=128, height=128)
+    txt2img.choose(txt2img.panel("preset"), "Seamless texture")
+    page.wait_for_timeout(1000)
+    txt2img.generate()
+    assert "wrap=both" in txt2img.infotext()
+    page.click("#txt2img_instantas_upscale")
+    img2img = wait_until_ready(page)
+    page.wait_for_function(
+        "panel => document.querySelector(`${panel} input`).value === 'both'", arg=img2img.panel("wrap")
+    )
+    assert page.locator(f"{img2img.panel('enabled')} .label-wrap.open").count() == 1
+    img2img.generate()
+    assert "wrap=both" in img2img.infotext()
+    assert img2img.picture_size() == (256, 256)
+
+
 def test_in_png_info_it_does_the_same(page: Any, client: Client, tmp_path: Path) -> None:
     made = client.txt2img({"enabled": True}, prompt="a lonely tree", width=192, height=128)
     texts, file = PngInfo(), io.BytesIO()

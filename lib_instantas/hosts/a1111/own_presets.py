@@ -108,11 +108,11 @@ class OwnPresets:
         with gr.Accordion(TITLES["presets"], open=False, elem_id=elem_id("own_presets")):
             with gr.Row():
                 self.name = gr.Textbox(label="Name", elem_id=elem_id("preset_name"), interactive=interactive)
-            with gr.Row():
+            with gr.Row(elem_classes=["instantas-buttons"]):
                 self._save = button(gr.Button, "save", "Save")
                 self._rename = button(gr.Button, "rename", WORDS["rename_preset"])
                 self._delete = button(gr.Button, "delete", "Delete")
-            with gr.Row():
+            with gr.Row(elem_classes=["instantas-buttons"]):
                 self._export = button(gr.Button, "export", WORDS["export_presets"])
                 self._import = button(gr.UploadButton, "import", WORDS["import_presets"], file_types=[".json"])
         self._said = gr.HTML(elem_id=elem_id("preset_said"), elem_classes=["instantas-line"])

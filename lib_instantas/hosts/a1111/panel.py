@@ -142,7 +142,7 @@ class Panel:
         }
         self._rows([*switch, *FIRST, (REGIONS,)], interactive)
         self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
-        with gr.Row():
+        with gr.Row(elem_classes=["instantas-buttons"]):
             edit, clear, compare = (
                 gr.Button(label, elem_id=self._elem_id(name), size="sm", interactive=interactive)
                 for name, label in BUTTONS.items()
