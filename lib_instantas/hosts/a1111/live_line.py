@@ -64,6 +64,8 @@ def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
     native = native_side_of_choice()
     passes = passes_of(settings, controls, native or SD1)
     line = forecast(settings, passes, native or SD1, output_here(), levels_of_choice())
+    if settings.upscale_by != 1 and "denoising_strength" not in controls:
+        line = f"{line}; then the finished picture, {_upscaled(settings, native or SD1)}"
     return line if native or settings.tile else f"{line} ({UNKNOWN})"
 
 
@@ -137,7 +139,7 @@ def forecast(
     if passes and (settings.width or settings.height):
         lines.append(f"The size is the panel's {_shown(passes[-1].size)}, not the page's")
     if not passes:
-        lines = [_upscaled(settings, native)]
+        lines = [f"the given picture, {_upscaled(settings, native)}"]
     if settings.noise_inversion and settings.method != "ScaleCrafter":
         lines.append(f"where a picture is given, {settings.noise_inversion} more evaluations before them for its noise")
     text = "; ".join([*lines, *without_effect(settings), *warnings])
@@ -146,7 +148,7 @@ def forecast(
 
 def _upscaled(settings: Settings, native: int) -> str:
     side = settings.native_side(native) * LATENT_SCALE
-    enlarged = f"the given picture, {settings.upscale_by:g} times as wide and high by {settings.upscaler}"
+    enlarged = f"{settings.upscale_by:g} times as wide and high by {settings.upscaler}"
     return f"{enlarged}, finished in tiles of about {side}x{side}"
 
 

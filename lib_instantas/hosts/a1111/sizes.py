@@ -39,14 +39,15 @@ def apply_own_size(p: Any, settings: Settings, upscaled: Size | None = None) -> 
     for name in ("width", "height"):
         if getattr(settings, name) > largest:
             raise SettingsError(f"{name} must be at most {largest} on this server, got {getattr(settings, name)}")
-    if upscaled is not None and max(upscaled) > largest:
-        raise SettingsError(
-            f"upscale_by must be less, so that no side is longer than {largest} on this server, got "
-            f"{settings.upscale_by:g}, which makes {upscaled[1]}x{upscaled[0]}"
-        )
     height, width = upscaled or (settings.height or p.height, settings.width or p.width)
     p.width, p.height = round_up(width, LATENT_SCALE), round_up(height, LATENT_SCALE)
     p.extra_generation_params.pop(SIZE_KEY, None)
+    height, width = upscaled or tuple(round(settings.upscale_by * side) for side in final_size(p))
+    if settings.upscale_by != 1 and max(height, width) > largest:
+        raise SettingsError(
+            f"upscale_by must be less, so that no side is longer than {largest} on this server, got "
+            f"{settings.upscale_by:g}, which makes {width}x{height}"
+        )
 
 
 def own_size_text(p: Any, settings: Settings, finished: Size | None = None) -> dict[str, str]:

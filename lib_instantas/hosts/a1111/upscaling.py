@@ -79,6 +79,8 @@ def upscaling_of(p: Any, settings: Settings) -> Upscaling | None:
         return None
     if settings.upscaler not in (known := picture_upscalers()):
         raise SettingsError(f"upscaler must be one of {', '.join(known)}, got {settings.upscaler!r}")
+    if not getattr(p, "init_images", None):
+        return None  # txt2img enlarges what it has made: chained_upscaling.py
     width, height = p.init_images[0].size
     finished = (
         settings.height or round(height * settings.upscale_by),
@@ -91,8 +93,6 @@ def why_not_upscaled(p: Any, settings: Settings) -> str:
     """Why a picture that is to be upscaled is not, in words for its metadata; empty where it is, or is not to be."""
     if settings.upscale_by == 1:
         return ""
-    if not getattr(p, "init_images", None):
-        return "upscale_by has no effect in txt2img, where no picture is given: take the hires pass"
     if getattr(p, "inpaint_full_res", False) and getattr(p, "image_mask", None) is not None:
         return (
             "upscale_by has no effect where only the masked part is inpainted: what is made goes back into the picture"
