@@ -34,7 +34,7 @@ def page(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator
     theme = request.node.callspec.params.get("theme", "light") if hasattr(request.node, "callspec") else "light"
     page = browser.new_page(viewport={"width": 1400, "height": 1300})
     page.goto(f"{webui.url}/?__theme={theme}")
-    page.wait_for_selector("#txt2img_generate")
+    page.wait_for_selector("#txt2img_generate", timeout=90_000)
     page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
     yield page
     if folder := os.environ.get("SCREENSHOTS"):
