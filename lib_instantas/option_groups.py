@@ -112,8 +112,9 @@ class UpscaleOptions(Options):
         le=8,
         step=0.25,
         needs=Capability.GIVEN_PICTURE,
-        help="img2img: how many times as high and wide as the given picture the result is; 1: the page's size. Width "
-        "and height of your own come before it. A denoising strength of 0.2 to 0.4 keeps what the picture shows.",
+        help="How many times as high and wide as the given picture img2img's result is; 1: the page's size. Width and "
+        "height of your own come before it. A denoising strength of 0.2 to 0.4 keeps what the picture shows. txt2img "
+        "enlarges its own finished picture, at a strength of 0.3.",
     )
     upscaler: str = Field(
         "Lanczos",

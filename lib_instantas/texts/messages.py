@@ -47,6 +47,10 @@ BOTH_STAGES = Template("together about {share:.2g} times the work of tiles from 
 UPSCALED = Template(
     "the given picture, {times:g} times as wide and high by {upscaler}, finished in tiles of about {size}"
 )
+UPSCALED_AFTERWARDS = Template(
+    "{line}; then the finished picture, {times:g} times as wide and high by {upscaler}, finished in tiles of about "
+    "{size}"
+)
 OWN_SIZE = Template("The size is the panel's {size}, not the page's")
 INVERTED = Template("where a picture is given, {evaluations} more evaluations before them for its noise")
 SWITCHED_OFF = Template("Off. Switched on: {line}")

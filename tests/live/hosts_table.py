@@ -48,6 +48,7 @@ FEATURES = {
         "test_live_upscaling::*",
         "test_live_upscale_button::*",
         "test_live_upscale_chain::*",
+        "test_live_adetailer::*",
         "test_live_inversion::*",
     ),
     "img2img and inpainting": ("test_generation::*img2img*", "test_generation::*inpainting*"),

@@ -16,53 +16,82 @@ from webui import WebUI
 from webui_tab import Tab
 
 SCRIPT = "InstantAS: with and without"
-COMPARISON = "#txt2img_instantas_comparison"
+COMPARISON = "#{tab}_instantas_comparison"
 ASKED: dict[str, Any] = {"prompt": "", "negative_prompt": "", "sampler_name": "Euler", "seed": 5, "cfg_scale": 7}
+GIVEN = {"width": 120, "height": 88, "steps": 1}
 
-_FIELDS = """() => [...document.querySelectorAll("#tab_txt2img :is(input, textarea)")].filter(
+_FIELDS = """tab => [...document.querySelectorAll(`#tab_${tab} :is(input, textarea)`)].filter(
     field => !field.closest("[id^=generation_info], .instantas-comparison, [id$=_instantas_with_and_without_beside]")
         && field.type !== "file")
     .map(field => `${field.closest("[id]").id}: ${field.type === "checkbox" ? field.checked : field.value}`)"""
-_SOURCES = (
-    """() => [...new Set([...document.querySelectorAll("#txt2img_gallery .thumbnail-item img")].map(i => i.src))]"""
-)
+_SOURCES = """tab => [...new Set(
+    [...document.querySelectorAll(`#${tab}_gallery .thumbnail-item img`)].map(i => i.src))]"""
 
 
 @pytest.fixture
-def txt2img(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Tab]:
+def page(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
     webui.client.txt2img(width=64, height=64, steps=1)
     theme = request.node.callspec.params.get("theme", "light") if hasattr(request.node, "callspec") else "light"
     page = browser.new_page(viewport={"width": 1400, "height": 1300})
     page.goto(f"{webui.url}/?__theme={theme}")
-    page.wait_for_selector("#txt2img_generate")
+    page.wait_for_selector("#txt2img_generate", timeout=90_000)
     page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
-    tab = Tab(page)
-    tab.open_panel()
-    tab.small()
-    tab.fill("#txt2img_seed", 5)
-    tab.page.wait_for_timeout(1000)  # Gradio answers one change after the other
-    yield tab
+    yield page
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)
     page.close()
 
 
+@pytest.fixture
+def txt2img(page: Any) -> Tab:
+    return with_small_pictures(Tab(page))
+
+
+@pytest.fixture
+def img2img(page: Any, client: Client, tmp_path: Path) -> Tab:
+    client.txt2img(**{**ASKED, **GIVEN}).images[0].save(tmp_path / "given.png")
+    page.locator("#tabs > .tab-nav button").nth(1).click()
+    page.locator("#img2img_image input[type=file]").first.set_input_files(str(tmp_path / "given.png"))
+    page.wait_for_selector("#img2img_image img")
+    return with_small_pictures(Tab(page, "img2img"))
+
+
+def with_small_pictures(tab: Tab) -> Tab:
+    tab.open_panel()
+    tab.small()
+    tab.fill(f"#{tab.name}_seed", 5)
+    tab.page.wait_for_timeout(1000)  # Gradio answers one change after the other
+    return tab
+
+
+def comparison(tab: Tab) -> str:
+    """The selector of what stands below the tab's gallery."""
+    return COMPARISON.format(tab=tab.name)
+
+
+def fields(tab: Tab) -> list[str]:
+    """What every control of the tab says."""
+    return list(tab.page.evaluate(_FIELDS, tab.name))
+
+
+def sources(tab: Tab) -> list[str]:
+    """The addresses of the pictures in the gallery."""
+    return list(tab.page.evaluate(_SOURCES, tab.name))
+
+
 def made(tab: Tab) -> list[Image.Image]:
     """The pictures in the gallery, as the host serves their files."""
-    return [Image.open(io.BytesIO(tab.page.request.get(src).body())) for src in tab.page.evaluate(_SOURCES)]
+    return [Image.open(io.BytesIO(tab.page.request.get(source).body())) for source in sources(tab)]
 
 
 def chosen_script(tab: Tab) -> Any:
-    return tab.page.locator("#tab_txt2img #script_list input").first
+    return tab.page.locator(f"#tab_{tab.name} #script_list input").first
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_button_shows_both_and_leaves_every_setting_as_it_was(txt2img: Tab, client: Client, theme: str) -> None:
-    page = txt2img.page
-    before = page.evaluate(_FIELDS)
-    page.click(txt2img.panel("compare"))
-    page.wait_for_selector(f"{COMPARISON} img", timeout=90_000)
-    first, second = made(txt2img)
+    before = fields(txt2img)
+    first, second = compared(txt2img)
     assert "InstantAS:" in first.info["parameters"]
     assert "InstantAS" not in second.info["parameters"]
     for picture, settings in ((first, {"enabled": True}), (second, None)):
@@ -70,19 +99,51 @@ def test_the_button_shows_both_and_leaves_every_setting_as_it_was(txt2img: Tab, 
         assert difference(picture, alone.images[0]) < 1
         assert f"Seed: {ASKED['seed']}" in picture.info["parameters"]
     assert difference(first, second) > 1
-    expect(chosen_script(txt2img)).to_have_value("None")
-    assert page.evaluate(_FIELDS) == before
+    assert_as_before(txt2img, before)
     assert_slides(txt2img)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_in_img2img_the_given_picture_is_enlarged_with_and_without(
+    img2img: Tab, client: Client, tmp_path: Path, theme: str
+) -> None:
+    img2img.choose(img2img.panel("preset"), "Upscale")
+    img2img.wait_for_line("2 times as wide and high")
+    img2img.fill("#img2img_steps", 4)
+    img2img.page.wait_for_timeout(1000)
+    before = fields(img2img)
+    first, second = compared(img2img)
+    assert [picture.size for picture in (first, second)] == [(240, 176)] * 2
+    given = Image.open(tmp_path / "given.png")
+    asked = {**ASKED, "steps": 4, "denoising_strength": 0.75, "width": 320, "height": 192}
+    alone = client.img2img(given, {"enabled": True, "preset": "Upscale"}, **asked)
+    without = client.img2img(given, **{**asked, "width": 240, "height": 176})
+    assert difference(first, alone.images[0]) < 1
+    assert difference(second, without.images[0]) < 1
+    assert difference(first, second) > 1
+    assert_as_before(img2img, before)
+    assert_slides(img2img)
+
+
+def compared(tab: Tab) -> tuple[Image.Image, Image.Image]:
+    """Press the button, and wait for both pictures."""
+    tab.page.click(tab.panel("compare"))
+    tab.page.wait_for_selector(f"{comparison(tab)} img", timeout=90_000)
+    first, second = made(tab)
+    return first, second
+
+
+def assert_as_before(tab: Tab, before: list[str]) -> None:
+    expect(chosen_script(tab)).to_have_value("None")
+    assert fields(tab) == before
 
 
 def assert_slides(tab: Tab) -> None:
     """With the keyboard and by dragging, and the upper picture is cut off there."""
-    slider, over = (
-        tab.page.locator(f"{COMPARISON} input[type=range]"),
-        tab.page.locator(f"{COMPARISON} .instantas-over"),
-    )
-    sources = tab.page.locator(f"{COMPARISON} img").evaluate_all("pictures => pictures.map(picture => picture.src)")
-    assert sorted(sources) == sorted(tab.page.evaluate(_SOURCES))
+    whole = tab.page.locator(comparison(tab))
+    slider, over = whole.locator("input[type=range]"), whole.locator(".instantas-over")
+    shown = whole.locator("img").evaluate_all("pictures => pictures.map(picture => picture.src)")
+    assert sorted(shown) == sorted(sources(tab))
     assert "InstantAS" in slider.get_attribute("aria-label")
     assert "50%" in over.evaluate("picture => getComputedStyle(picture).clipPath")
     slider.focus()
@@ -104,14 +165,14 @@ def test_the_hosts_list_compares_with_a_preset_until_the_next_picture(txt2img: T
     txt2img.page.wait_for_selector(f"{beside} input", state="visible")
     txt2img.choose(beside, "As in the paper")
     txt2img.page.click("#txt2img_generate")
-    txt2img.page.wait_for_selector(f"{COMPARISON} img", timeout=90_000)
+    txt2img.page.wait_for_selector(f"{comparison(txt2img)} img", timeout=90_000)
     first, second = made(txt2img)
     assert "edges=ring" not in first.info["parameters"]
     assert "edges=ring, fit=native" in second.info["parameters"]
-    expect(txt2img.page.locator(f"{COMPARISON} .instantas-right")).to_have_text("As in the paper")
+    expect(txt2img.page.locator(f"{comparison(txt2img)} .instantas-right")).to_have_text("As in the paper")
     txt2img.choose("#tab_txt2img #script_list", "None")
     txt2img.generate()
-    expect(txt2img.page.locator(COMPARISON)).to_have_count(0)
+    expect(txt2img.page.locator(comparison(txt2img))).to_have_count(0)
 
 
 def test_interrupted_there_is_one_picture_and_nothing_to_compare(txt2img: Tab) -> None:
@@ -120,11 +181,11 @@ def test_interrupted_there_is_one_picture_and_nothing_to_compare(txt2img: Tab) -
     txt2img.page.wait_for_selector("#txt2img_interrupt", state="visible")
     expect(chosen_script(txt2img)).to_have_value("None")
     txt2img.page.click("#txt2img_interrupt")
-    txt2img.page.wait_for_function(f"() => ({_SOURCES})().length > 0", timeout=90_000)
+    txt2img.page.wait_for_function(f"tab => ({_SOURCES})(tab).length > 0", arg=txt2img.name, timeout=90_000)
     txt2img.page.wait_for_timeout(2000)
     (only,) = made(txt2img)
     assert "InstantAS:" in only.info["parameters"]
-    expect(txt2img.page.locator(COMPARISON)).to_have_count(0)
+    expect(txt2img.page.locator(comparison(txt2img))).to_have_count(0)
 
 
 def test_the_api_makes_both_too(client: Client) -> None:
@@ -137,7 +198,7 @@ def test_the_api_makes_both_too(client: Client) -> None:
 
 
 def test_a_given_picture_is_enlarged_in_both(client: Client) -> None:
-    given = client.txt2img(**{**ASKED, "width": 120, "height": 88, "steps": 1}).images[0]
+    given = client.txt2img(**{**ASKED, **GIVEN}).images[0]
     asked = {**ASKED, "width": 64, "height": 64, "steps": 4, "denoising_strength": 0.5}
     both = client.img2img(given, {"enabled": True, "upscale_by": 2}, script_name=SCRIPT, script_args=[], **asked)
     assert [image.size for image in both.images] == [(240, 176), (240, 176)]

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from client import Client, Made, same
+from client import Client, Made, difference, same
 from infotexts import done
 from webui import EXTENSION, HERE, PROBE, WebUI, running
 
 HIRES = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Nearest", "denoising_strength": 0.5, "width": 192}
 HIRES |= {"height": 128, "steps": 4}
+ROUNDING = 0.1
+"""Grey levels of 255 by which two ways to make the same picture may differ on average."""
 UPSCALE = {"enabled": True, "preset": "Upscale", "tile": 128}
 
 
@@ -63,6 +65,22 @@ def test_in_one_generate_the_detailer_sees_the_finished_hires_picture(chain: Cli
     made = chain.txt2img(None, **HIRES, **scripts({"enabled": True}), n_iter=2)
     assert_only_the_face_differs(Made(made.images[-2:], made.info), plain)
     assert [told["size"] for told in chain.get("/test/detailed")] == [[288, 192]] * 2
+    assert done(made) == done(plain)
+
+
+def test_all_three_in_one_generate(chain: Client) -> None:
+    fields = HIRES | {"sampler_name": "Euler"}
+    hires = chain.txt2img({**UPSCALE, "upscale_by": 1}, **fields)
+    by_hand = chain.img2img(hires.images[0], UPSCALE, denoising_strength=0.3, steps=4, sampler_name="Euler")
+    plain = chain.txt2img(None, **fields, **scripts(UPSCALE, detail=False))
+    assert plain.images[0].size == (576, 384)
+    assert difference(plain.images[0], by_hand.images[0]) < ROUNDING
+    assert f"; upscaling: {done(by_hand)}" in done(plain)
+    assert "no effect" not in done(plain)
+    made = chain.txt2img(None, **fields, **scripts(UPSCALE), n_iter=2)
+    assert [image.size for image in made.images] == [(576, 384)] * 2
+    assert_only_the_face_differs(made, plain)
+    assert [told["size"] for told in chain.get("/test/detailed")] == [[576, 384]] * 2
     assert done(made) == done(plain)
 
 

@@ -104,7 +104,6 @@ def test_where_it_cannot_act_it_says_why(client: Client) -> None:
     assert "upscale_by has no effect where only the masked part is inpainted" in done(inpainted)
     without = _only_masked(client, {"enabled": True, "tile": 128})
     assert difference(inpainted.images[0], without.images[0]) < ROUNDING
-    assert "upscale_by has no effect in txt2img" in done(client.txt2img(BY_TWO))
 
 
 def test_a_texture_that_is_enlarged_still_meets_itself(client: Client) -> None:

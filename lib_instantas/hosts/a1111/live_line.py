@@ -20,7 +20,7 @@ from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for
 from lib_instantas.summary import Summary, summarise
 from lib_instantas.texts import messages
-from lib_instantas.texts.message import Message, joined
+from lib_instantas.texts.message import Message, Template, joined
 from lib_instantas.tiling import LATENT_SCALE, CostModel, Size
 
 FOLLOWED = {
@@ -63,6 +63,8 @@ def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
     native = native_side_of_choice()
     passes = passes_of(settings, controls, native or SD1)
     line = forecast(settings, passes, native or SD1, output_here(), levels_of_choice())
+    if settings.upscale_by != 1 and "denoising_strength" not in controls:
+        line = _upscaled(settings, native or SD1, messages.UPSCALED_AFTERWARDS, line=line)
     if native or settings.tile:
         return line
     side = SD1 * LATENT_SCALE
@@ -133,7 +135,7 @@ def forecast(
     if passes and (settings.width or settings.height):
         lines.append(messages.OWN_SIZE(size=_shown(passes[-1].size)))
     if not passes:
-        lines = [_upscaled(settings, native)]
+        lines = [_upscaled(settings, native, messages.UPSCALED)]
     if settings.inverts_noise:
         lines.append(messages.INVERTED(evaluations=settings.noise_inversion))
     text = joined([*lines, *without_effect(settings), *warnings], messages.NEXT)
@@ -144,9 +146,9 @@ def _named(work: PlannedPass, text: str) -> str:
     return Message(work.name, work=text) if work.name else text
 
 
-def _upscaled(settings: Settings, native: int) -> Message:
+def _upscaled(settings: Settings, native: int, template: Template, **values: object) -> Message:
     side = settings.native_side(native) * LATENT_SCALE
-    return messages.UPSCALED(times=settings.upscale_by, upscaler=settings.upscaler, size=_shown((side, side)))
+    return template(times=settings.upscale_by, upscaler=settings.upscaler, size=_shown((side, side)), **values)
 
 
 def _describe(settings: Settings, work: PlannedPass, native: int, levels: int | None) -> str:

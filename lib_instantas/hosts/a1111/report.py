@@ -12,7 +12,7 @@ from lib_instantas.settings import Settings
 from lib_instantas.summary import most_common_size, reaching, regions_done, tiles_done, why_off
 from lib_instantas.tiling import TilePlan
 
-INVERSION, FIRST_PASS, HIRES_PASS = "noise inversion", "first pass", "hires pass"
+INVERSION, FIRST_PASS, HIRES_PASS, UPSCALING = "noise inversion", "first pass", "hires pass", "upscaling"
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any
 from modules import scripts, shared
 
 from lib_instantas.agreement import check
+from lib_instantas.hosts.a1111.chained_upscaling import upscaled_afterwards, upscales_afterwards
 from lib_instantas.hosts.a1111.chosen import native_side_of_choice
 from lib_instantas.hosts.a1111.composing import compose, why_not
 from lib_instantas.hosts.a1111.generation import Generation, begin, end, generation_of, stop
@@ -22,7 +23,7 @@ from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.panel import Panel
 from lib_instantas.hosts.a1111.panorama import mark_sphere
 from lib_instantas.hosts.a1111.parts.regions import check_region_prompts
-from lib_instantas.hosts.a1111.report import erase
+from lib_instantas.hosts.a1111.report import UPSCALING, erase
 from lib_instantas.hosts.a1111.samplers import family, refusal
 from lib_instantas.hosts.a1111.settings_page import parse_arguments, with_setting
 from lib_instantas.hosts.a1111.sizes import (
@@ -111,10 +112,16 @@ class InstantASScript(scripts.Script):
         if (generation := generation_of(p)) is not None:
             ps.samples = generation.decoded(p, ps.samples)
 
+    def postprocess_batch_list(self, p: Any, pp: Any, *args: Any, batch_number: int = 0, **_: Any) -> None:
+        """The pictures of a batch are finished, and no script has seen them one by one: in txt2img, enlarge them."""
+        if (generation := generation_of(p)) is not None:
+            pp.images = upscaled_afterwards(p, generation, self, pp.images, batch_number)
+
     def postprocess_image(self, p: Any, pp: Any, *args: Any) -> None:
         """Crop to the exact pixel, before anything is pasted over the picture, saved or described."""
         if (generation := generation_of(p)) is not None:
-            pp.image = cropped(pp.image, generation.exact_size(p), slack_of(p), generation.settings.wraps_per_axis)
+            if UPSCALING not in generation.report.passes:
+                pp.image = cropped(pp.image, generation.exact_size(p), slack_of(p), generation.settings.wraps_per_axis)
             mark_sphere(pp.image, generation)
             if generation.travelling is not None:
                 generation.write_report(p)  # the prompts of this picture's regions are its own
@@ -163,7 +170,12 @@ class InstantASScript(scripts.Script):
         upscaled = None if generation.upscaling is None else generation.upscaling.finished
         apply_own_size(p, settings, upscaled)
         generation.native = native
-        remarks = why_not(p, settings, native), why_not_upscaled(p, settings), why_not_inverted(p, settings)
+        inverts_later = upscales_afterwards(p, settings)
+        remarks = (
+            why_not(p, settings, native),
+            why_not_upscaled(p, settings),
+            "" if inverts_later else why_not_inverted(p, settings),
+        )
         generation.report.remark = ", ".join(remark for remark in remarks if remark)
         generation.composition = compose(p, settings, native)
         finished = upscaled if generation.composition is None else generation.composition.finished

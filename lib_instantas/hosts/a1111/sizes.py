@@ -41,12 +41,13 @@ def apply_own_size(p: Any, settings: Settings, upscaled: Size | None = None) -> 
         if getattr(settings, name) > largest:
             value = getattr(settings, name)
             raise SettingsError(messages.ON_THIS_SERVER(name=name, largest=largest, value=value))
-    if upscaled is not None and max(upscaled) > largest:
-        shown = f"{upscaled[1]}x{upscaled[0]}"
-        raise SettingsError(messages.UPSCALED_TOO_LARGE(largest=largest, value=settings.upscale_by, size=shown))
     height, width = upscaled or (settings.height or p.height, settings.width or p.width)
     p.width, p.height = round_up(width, LATENT_SCALE), round_up(height, LATENT_SCALE)
     p.extra_generation_params.pop(SIZE_KEY, None)
+    height, width = upscaled or tuple(round(settings.upscale_by * side) for side in final_size(p))
+    if settings.upscale_by != 1 and max(height, width) > largest:
+        shown = f"{width}x{height}"
+        raise SettingsError(messages.UPSCALED_TOO_LARGE(largest=largest, value=settings.upscale_by, size=shown))
 
 
 def own_size_text(p: Any, settings: Settings, finished: Size | None = None) -> dict[str, str]:

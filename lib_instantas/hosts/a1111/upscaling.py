@@ -80,6 +80,8 @@ def upscaling_of(p: Any, settings: Settings) -> Upscaling | None:
     if settings.upscaler not in (known := picture_upscalers()):
         choices = messages.ONE_OF(choices=", ".join(known))
         raise SettingsError(messages.MUST_BE(name="upscaler", allowed=choices, value=repr(settings.upscaler)))
+    if not getattr(p, "init_images", None):
+        return None  # txt2img enlarges what it has made: chained_upscaling.py
     width, height = p.init_images[0].size
     finished = (
         settings.height or round(height * settings.upscale_by),
@@ -92,8 +94,6 @@ def why_not_upscaled(p: Any, settings: Settings) -> str:
     """Why a picture that is to be upscaled is not, in words for its metadata; empty where it is, or is not to be."""
     if settings.upscale_by == 1:
         return ""
-    if not getattr(p, "init_images", None):
-        return "upscale_by has no effect in txt2img, where no picture is given: take the hires pass"
     if pastes_into_original(p):
         return (
             "upscale_by has no effect where only the masked part is inpainted: what is made goes back into the picture"
