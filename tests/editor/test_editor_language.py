@@ -26,7 +26,10 @@ globalThis.localization = new Proxy({}, {get: (_, text) => {
 SHOWN = """root => {
     const found = [];
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-    while (walker.nextNode()) found.push(walker.currentNode.textContent);
+    while (walker.nextNode()) {
+        const isNamedByUser = walker.currentNode.parentElement.closest(".ias-preset-name");
+        if (!isNamedByUser) found.push(walker.currentNode.textContent);
+    }
     for (const node of root.querySelectorAll("*")) {
         if (node.closest("option:not(.ias-panel option)")) continue;
         for (const name of ["title", "placeholder", "aria-label", "alt"]) found.push(node.getAttribute(name) ?? "");
