@@ -119,7 +119,7 @@ def trials(quick: bool, full: bool, few: bool = False, held: bool = False) -> li
         others = (("Euler a", 20), ("DDIM", 50), ("Euler a", 50))
         rows += [Trial(name, "1024x256", sampler, steps) for sampler, steps in others for name in DECIDING]
     if few:
-        rows += [Trial(name, "1024x256", "DDIM", steps) for steps in (4, 6, 8) for name in FEW]
+        rows += [Trial(name, canvas, "DDIM", steps) for canvas in CANVASES for steps in (4, 6, 8) for name in FEW]
     if held:
         rows += [Trial(name, canvas, "Heun", 10) for canvas in CANVASES for name in HELD]
     return rows

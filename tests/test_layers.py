@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("lib_instantas", "benchmarks", "small_world")
 CORE = ("bridging", "conditioning", "denoiser", "edges", "fusion", "methods", "options", "settings", "tiling", "vae")
 """What a method, a grid, or the tiled autoencoder needs: it knows no host, no page and no command."""
-ABOVE = ("hosts", "editor", "serve", "cli", "training", "texts")
+ABOVE = ("hosts", "editor", "serve", "cli", "training", "texts.panel", "texts.catalogue")
 DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
