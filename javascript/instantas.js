@@ -122,7 +122,7 @@
         const sender = byId(id);
         if (!sender || byId(own)) return;
         const onclick = async () => (await load("upscale.mjs")).upscale(sender);
-        const title = text("Upscale with InstantAS: send the picture and its parameters to img2img, with the preset Upscale.");
+        const title = text("Upscale with InstantAS: send the picture, its prompt, size and seed to img2img, with the preset Upscale.");
         addButton(sender.parentElement, {id: own, title, textContent: name(), className: sender.className, onclick});
     }
 

@@ -37,7 +37,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "Standard": Preset("Landscapes, crowds, patterns and upscaling in img2img: tiles from noise that move.", {}),
+    "Standard": Preset("Landscapes, crowds and patterns: tiles of the whole picture from the first step on.", {}),
     "Wide or tall": Preset(
         "One picture of any shape: the whole is made small first, then the tiles add detail.", {"compose": True}
     ),

@@ -1,4 +1,4 @@
-// "Upscale with InstantAS": the host sends the picture and its parameters to img2img, and there the extension is switched on
+// "Upscale with InstantAS": the host sends the picture, its prompt, size and seed to img2img, and there the extension is switched on
 // with the preset that enlarges.
 
 import {choose, read, switchOn, write} from "./fields.mjs";
