@@ -67,8 +67,9 @@ of what there was. Before version 5, ScaleCrafter dispersed its kernels between 
 program's FSTD kept the last prediction where it now keeps the latent, and soft borders of regions blended scores, not
 answers: those lines are of slightly other pictures than they make now. Before version 6, gamma was a share of the room
 that lines have, half a tile on elastic and swaying edges; it is read as the share of a tile that it was, but where one
-axis has such edges and the other has not: there it is that of the other. Pictures with regions made before the lines
-between tiles stood on the regions' borders are slightly others, of every version."""
+axis has such edges and the other has not: there it is that of the other. Pictures with regions made before
+the lines between tiles stood on the regions' borders are slightly others, of every version, and so are those of eight
+evaluations or fewer made before their tiles faded into each other."""
 
 
 def to_text(settings: Settings, done: str) -> str:
