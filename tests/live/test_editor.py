@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 from surface import Surface
 from webui import WebUI
-from webui_tab import Tab
+from webui_tab import Tab, load
 
 BOX = {"type": "rectangle", "x": 0.25, "y": 0, "width": 0.5, "height": 1}
 FOREIGN_KONVA = "window.Konva = {version: 'of another extension'}"
@@ -23,8 +23,7 @@ def page(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.add_init_script(FOREIGN_KONVA)
-    page.goto(webui.url)
-    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    load(page, webui.url)
     yield page
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"editor_{request.node.name}.png", full_page=True)
@@ -66,8 +65,7 @@ def test_its_code_is_loaded_when_the_tab_is_first_opened(browser: Any, webui: We
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(webui.url)
-    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    load(page, webui.url)
     wait_for_count(Tab(page), 0)
     assert not [url for url in asked if "/instantas/browser/" in url or "konva" in url]
     page.locator("#tabs > .tab-nav button").filter(has_text="InstantAS").click()
@@ -180,8 +178,7 @@ def test_the_last_picture_lies_under_the_regions(editor: Surface, txt2img: Tab) 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_menus_are_opaque_in_the_hosts_themes(editor: Surface, webui: WebUI, theme: str) -> None:
-    editor.page.goto(f"{webui.url}/?__theme={theme}")
-    editor.page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    load(editor.page, f"{webui.url}/?__theme={theme}")
     open_editor(editor.page)
     for name in ("Picture", "Presets", "File"):
         editor.open_menu(name)

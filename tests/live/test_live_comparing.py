@@ -13,7 +13,7 @@ from client import Client, difference
 from PIL import Image
 from playwright.sync_api import expect
 from webui import WebUI
-from webui_tab import Tab
+from webui_tab import Tab, load
 
 SCRIPT = "InstantAS: with and without"
 COMPARISON = "#{tab}_instantas_comparison"
@@ -33,9 +33,7 @@ def page(browser: Any, webui: WebUI, request: pytest.FixtureRequest) -> Iterator
     webui.client.txt2img(width=64, height=64, steps=1)
     theme = request.node.callspec.params.get("theme", "light") if hasattr(request.node, "callspec") else "light"
     page = browser.new_page(viewport={"width": 1400, "height": 1300})
-    page.goto(f"{webui.url}/?__theme={theme}")
-    page.wait_for_selector("#txt2img_generate", timeout=90_000)
-    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    load(page, f"{webui.url}/?__theme={theme}")
     yield page
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)

@@ -13,7 +13,7 @@ import pytest
 from client import RefusedError
 from playwright.sync_api import expect
 from webui import EXTENSION, PROBE, WebUI, running
-from webui_tab import GENERATION_TIMEOUT, Tab
+from webui_tab import GENERATION_TIMEOUT, Tab, load
 
 from lib_instantas.texts import messages
 
@@ -54,9 +54,7 @@ def speaking(request: Any, models: Path, tmp_path_factory: pytest.TempPathFactor
 def page(browser: Any, speaking: Speaking, request: pytest.FixtureRequest) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1400, "height": 1300})
     page = context.new_page()
-    page.set_default_timeout(GENERATION_TIMEOUT)
-    page.goto(f"{speaking.webui.url}/?__theme=light")
-    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    load(page, f"{speaking.webui.url}/?__theme=light")
     yield page
     if folder := os.environ.get("SCREENSHOTS"):
         for theme in ("light", "dark"):

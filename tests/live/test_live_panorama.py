@@ -115,7 +115,7 @@ def test_the_viewer_shows_a_panorama_all_around_and_a_texture_side_by_side(page:
     tab.generate()
     assert not [url for url in asked if "pannellum" in url]
     page.click("#txt2img_instantas_view")
-    page.wait_for_selector(f"{STAGE}[data-kind=sphere] canvas", state="visible", timeout=30_000)
+    page.wait_for_selector(f"{STAGE}[data-kind=sphere] canvas", state="visible", timeout=90_000)
     assert [url for url in asked if url.startswith(f"{webui.url}/instantas/browser/") and url.endswith("/pannellum.js")]
     assert not [
         url for url in asked if not url.startswith((webui.url, "data:", "blob:", f"ws://127.0.0.1:{webui.port}"))
@@ -147,7 +147,7 @@ def test_the_viewer_knows_what_a_picture_was_made_for(page: Any, preset: str, si
     page.wait_for_timeout(1000)
     tab.generate()
     page.click("#txt2img_instantas_view")
-    page.wait_for_selector(f"{STAGE}[data-kind={kind}]", state="visible", timeout=30_000)
+    page.wait_for_selector(f"{STAGE}[data-kind={kind}]", state="visible", timeout=90_000)
     seen = page.locator(STAGE).bounding_box()
     assert seen["y"] >= 0
     assert seen["y"] + seen["height"] <= page.viewport_size["height"] + 1

@@ -10,17 +10,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import expect
+
 PANEL = "script_{tab}_instantas_{name}"
 GENERATION_TIMEOUT = 120_000
+LOADING_TIMEOUT = 150_000
+"""For the whole page, which a busy machine takes long for."""
+ANSWER_TIMEOUT = 60_000
+"""For what the page does once it is there."""
+
+expect.set_options(timeout=ANSWER_TIMEOUT)
+
+
+def load(page: Any, url: str) -> None:
+    """Open the host's page, and wait until it is ready for use."""
+    page.set_default_timeout(LOADING_TIMEOUT)
+    page.goto(url)
+    page.wait_for_selector("#txt2img_generate")
+    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    page.set_default_timeout(ANSWER_TIMEOUT)
 
 
 @contextmanager
 def opened(browser: Any, url: str, name: str) -> Iterator[Any]:
     """A window on the page, ready for use; with SCREENSHOTS set, what it showed last is kept under the name."""
     page = browser.new_page(viewport={"width": 1400, "height": 1300})
-    page.goto(url)
-    page.wait_for_selector("#txt2img_generate")
-    page.wait_for_function("() => typeof uiCurrentTab !== 'undefined' && uiCurrentTab !== null")
+    load(page, url)
     yield page
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
