@@ -35,7 +35,7 @@ STRENGTH = 0.3
 
 ALIKE = (
     *("sd_model", "outpath_samples", "outpath_grids", "steps", "cfg_scale", "sampler_name", "scheduler", "tiling"),
-    *("subseed_strength", "seed_resize_from_h", "seed_resize_from_w"),
+    *("distilled_cfg_scale", "subseed_strength", "seed_resize_from_h", "seed_resize_from_w"),
 )
 """What the job has in common with the one whose picture it is given, as far as the host knows it."""
 
