@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import TimeoutError, expect
 
 PANEL = "script_{tab}_instantas_{name}"
 GENERATION_TIMEOUT = 120_000
 LOADING_TIMEOUT = 150_000
 """For the whole page, which a busy machine takes long for."""
+BEGINNING_TIMEOUT = 10_000
 ANSWER_TIMEOUT = 60_000
 """For what the page does once it is there."""
 
@@ -121,8 +122,10 @@ class Tab:
             self.fill(f"#{self.name}_{field}", value)
 
     def generate(self) -> None:
-        """Press "Generate" and wait until it has ended."""
+        """Press "Generate" and wait until it has ended; what an earlier one left on the page is not taken for its end."""
         self.page.click(f"#{self.name}_generate")
+        with suppress(TimeoutError):  # it may have ended before anybody looked
+            self.page.wait_for_function(_BEGUN, arg=self.name, timeout=BEGINNING_TIMEOUT)
         self.page.wait_for_function(_ENDED, arg=self.name, timeout=GENERATION_TIMEOUT)
 
     def infotext(self) -> str:
@@ -143,6 +146,7 @@ class Tab:
         return width, height
 
 
+_BEGUN = "tab => getComputedStyle(document.querySelector(`#${tab}_interrupt`)).display !== 'none'"
 _ENDED = """tab => {
     const log = document.querySelector(`#html_log_${tab}`).innerText;
     const button = document.querySelector(`#${tab}_interrupt`);
