@@ -122,7 +122,7 @@ class Tab:
             self.fill(f"#{self.name}_{field}", value)
 
     def generate(self) -> None:
-        """Press "Generate" and wait until it has ended; what an earlier one left on the page is not taken for its end."""
+        """Press "Generate" and wait until it has ended, which what an earlier one left on the page does not say."""
         self.page.click(f"#{self.name}_generate")
         with suppress(TimeoutError):  # it may have ended before anybody looked
             self.page.wait_for_function(_BEGUN, arg=self.name, timeout=BEGINNING_TIMEOUT)
