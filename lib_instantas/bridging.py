@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
-from lib_instantas.edges import EDGES, ROOM, MovedAxis, elastic
+from lib_instantas.edges import EDGES, ROOM, MovedAxis
 from lib_instantas.fusion import faded
 from lib_instantas.tiling import Axis, Size, TilePlan, segments, tiles_of
 
@@ -103,8 +103,7 @@ class BridgedGrid:
     `edges` names one of EDGES for the (vertical, horizontal) axis; `wraps` says which axis the picture itself is
     closed on, so that even a single tile has to move there. Any other axis that holds one tile never moves.
     `context` is what the tiles of the last evaluations see around what they keep. The grid stands still for `hold`
-    evaluations at a time. Elastic lines that come near one of the `stops` of their (vertical, horizontal) axis, latent
-    pixels, stand on it.
+    evaluations at a time.
     """
 
     axes: tuple[Axis, Axis]
@@ -114,7 +113,6 @@ class BridgedGrid:
     wraps: tuple[bool, bool] = (False, False)
     context: Context = Context(0, 0)
     hold: int = 1
-    stops: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
     @property
     def canvas(self) -> Size:
@@ -157,6 +155,4 @@ class BridgedGrid:
         axis = self.axes[which]
         if not self.moves(which):
             return MovedAxis(segments(axis.cuts, axis.side))
-        if self.edges[which] == "elastic":
-            return elastic(axis, self.position(moves, which), context, self.stops[which])
         return EDGES[self.edges[which]](axis, self.position(moves, which), context)

@@ -57,27 +57,27 @@ def clamp(axis: Axis, position: float, context: int = 0) -> MovedAxis:
     return MovedAxis(_segments(axis, (0, *inner, axis.length), context), offset)
 
 
-def elastic(axis: Axis, position: float, context: int = 0, stops: tuple[int, ...] = ()) -> MovedAxis:
+def elastic(axis: Axis, position: float, context: int = 0) -> MovedAxis:
     """Nothing wraps and nothing is added: only the inner lines move, by a quarter of a tile to either side at most.
 
     The border tiles take what is left. The longer windows of a uniform grid have room for that travel; the lines of a
     fixed one go no further than its windows allow. A native grid's last tile may be narrower than that travel: then the
-    lines stop one pixel before the border. A line that comes near one of the `stops` stands on it.
+    lines stop one pixel before the border. A line that comes near one of the axis's `stops` stands on it.
     """
     reach = REACH * axis.pitch
     longer = _longer(axis, round(REACH * axis.side))
     if axis.fit in OF_ONE_OR_TWO_LENGTHS:
         reach = max(0, min(reach, longer - context - math.ceil(axis.pitch)))
     offset = min(_to_and_fro(position, reach), axis.cuts[-1] - axis.cuts[-2] - 1)
-    inner = _stopped([cut + offset for cut in axis.cuts[1:-1]], axis, stops, axis.pitch + reach)
+    inner = _stopped([cut + offset for cut in axis.cuts[1:-1]], axis, axis.pitch + reach)
     smallest = math.ceil(SMALLEST * axis.side) if axis.fit == "fitted" else axis.side
     return MovedAxis(_segments(axis, (0, *inner, axis.length), context, smallest, longer=longer), offset)
 
 
-def _stopped(lines: list[int], axis: Axis, stops: tuple[int, ...], longest: float) -> list[int]:
+def _stopped(lines: list[int], axis: Axis, longest: float) -> list[int]:
     """Each line on the nearest stop less than a quarter of a tile away, if no tile keeps more than `longest` then."""
     for index, line in enumerate(lines):
-        near = [stop for stop in stops if abs(stop - line) < REACH * axis.pitch]
+        near = [stop for stop in axis.stops if abs(stop - line) < REACH * axis.pitch]
         if not near:
             continue
         stop = min(near, key=lambda place: abs(place - line))

@@ -129,12 +129,13 @@ class Axis:
 
     `fit` says how long windows are. Native ones are all of that side, and the last one keeps what is left; any others
     share the axis equally. Fitted ones are as long as what they keep needs, uniform ones of `side` or `longer`, fixed
-    ones of `side`.
+    ones of `side`. Elastic lines that come near one of the `stops`, latent pixels, stand on it.
     """
 
     cuts: tuple[int, ...]
     side: int
     fit: str = "fitted"
+    stops: tuple[int, ...] = ()
 
     @property
     def length(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lib_instantas.bridging import BridgedGrid, Context, Position, golden, halfway, make_position, period
 from lib_instantas.methods.direct import Direct
 from lib_instantas.methods.options import Batch, Bridging, Fit, Holding, TileSide, Wrap
@@ -26,15 +28,15 @@ def instantas(request: Request) -> Method:
     grid = axes(request.canvas, request.side, settings.fit)
     if all(axis.count == 1 for axis in grid) and not any(settings.wraps_per_axis):
         return Direct(request.canvas)
+    rows, columns = (replace(axis, stops=at) for axis, at in zip(grid, settings.stops(request.canvas), strict=True))
     return BridgedGrid(
-        axes=grid,
+        axes=(rows, columns),
         position=_position(request),
         edges=settings.edges_in_use,
         movement=settings.movement,
         wraps=settings.wraps_per_axis,
         context=_context(settings.fit, request.steps),
         hold=request.per_step if settings.hold else 1,
-        stops=settings.stops(request.canvas),
     )
 
 
