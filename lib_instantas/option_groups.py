@@ -141,6 +141,20 @@ class InversionOptions(Options):
     )
 
 
+class FidelityOptions(Options):
+    """How much of a given picture stays as it was."""
+
+    fidelity: float = Field(
+        0.0,
+        label="Fidelity",
+        ge=0,
+        le=1,
+        step=0.05,
+        help="How strongly colours and large shapes stay those of the picture that a pass begins with, while tiles add "
+        "detail: in img2img, upscaling, a hires pass and the second stage of Compose first. 1: altogether; 0: not held.",
+    )
+
+
 class ToldSizeOptions(Options):
     """What the model is told about a tile."""
 

@@ -43,7 +43,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "Upscale": Preset(
         "img2img: the given picture twice as large, finished in tiles. Choose a denoising strength of 0.2 to 0.4.",
-        {"upscale_by": 2.0},
+        {"upscale_by": 2.0, "fidelity": 1.0},
     ),
     "Seamless texture": Preset(
         "All four borders meet, so that the picture can be laid side by side.", {"wrap": "both"}

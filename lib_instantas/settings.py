@@ -25,6 +25,7 @@ from lib_instantas.option_groups import (
     LARGEST_SIDE,
     BindingOptions,
     ComposeOptions,
+    FidelityOptions,
     InversionOptions,
     PictureSize,
     RegionOptions,
@@ -57,6 +58,7 @@ __all__ = [
 class Settings(
     # What is named last comes first in the page and in positional arguments; MethodOptions only adds its name.
     MethodOptions,
+    FidelityOptions,
     InversionOptions,
     BindingOptions,
     UpscaleOptions,

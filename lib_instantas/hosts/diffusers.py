@@ -22,6 +22,14 @@ from lib_instantas.settings import Settings
 from lib_instantas.tiling import Size
 from lib_instantas.told_size import ToldSize
 
+Held = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Makes of a noisy canvas, its time step and the prediction for it another prediction."""
+
+
+def as_predicted(canvas: Tensor, timestep: Tensor, prediction: Tensor) -> Tensor:
+    """The prediction itself."""
+    return prediction
+
 
 @contextmanager
 def tiled_unet(
@@ -36,13 +44,15 @@ def tiled_unet(
     before_batch: Callable[[], None] = lambda: None,
     make_denoiser: Callable[..., TiledDenoiser] = TiledDenoiser,
     processes: Processes = ALONE,
+    held: Held = as_predicted,
 ) -> Iterator[None]:
     """While open, the UNet answers for a canvas of any size; every call is one evaluation of the sampler.
 
     The sampler is expected to ask `steps` times, `per_step` times in each of its own steps.
     The native tile side is the UNet's `config.sample_size`. On leaving, the UNet is as it was. `guidance` is the
     pipeline's scale: above 1, the first half of the rows is without the prompt. `make_denoiser` is called as
-    TiledDenoiser is, for a method that needs more than its plans. `processes` divide the tiles among them.
+    TiledDenoiser is, for a method that needs more than its plans. `processes` divide the tiles among them. What the
+    UNet answers for the canvas is then `held`.
     """
     request = Request((0, 0), int(unet.config.sample_size), settings, seed, steps, per_step, levels_of(unet))
     make = partial(
@@ -52,7 +62,7 @@ def tiled_unet(
         tell=ToldSize(settings.told_size),
         processes=processes,
     )
-    with replaced(unet, "forward", _Tiled(unet, request, guidance, parts, make).forward):
+    with replaced(unet, "forward", _Tiled(unet, request, guidance, parts, make, held).forward):
         yield
 
 
@@ -66,6 +76,7 @@ class _Tiled:
         guidance: float,
         parts: Sequence[Part],
         make_denoiser: Callable[..., TiledDenoiser],
+        held: Held,
     ) -> None:
         self.unet = unet
         self.of_unet = unet.forward
@@ -73,6 +84,7 @@ class _Tiled:
         self.guidance = guidance
         self.parts = parts
         self.make_denoiser = make_denoiser
+        self.held = held
         self.denoiser: TiledDenoiser | None = None
         self.redilation: Redilation | None = None
 
@@ -82,7 +94,8 @@ class _Tiled:
         as_output = conditioning.pop("return_dict", True)
         if args:
             conditioning["encoder_hidden_states"] = args[0]
-        prediction = self._predicted(denoiser, sample, torch.as_tensor(timestep, device=sample.device), conditioning)
+        time = torch.as_tensor(timestep, device=sample.device)
+        prediction = self.held(sample, time, self._predicted(denoiser, sample, time, conditioning))
         denoiser.next_evaluation()
         return _Output(prediction) if as_output else (prediction,)
 

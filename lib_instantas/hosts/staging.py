@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Union
 import torch
 
 from lib_instantas.denoiser import Part, TiledDenoiser
-from lib_instantas.hosts.diffusers import tiled_unet
+from lib_instantas.hosts.diffusers import Held, as_predicted, tiled_unet
+from lib_instantas.hosts.diffusers_fidelity import HeldToPicture
 from lib_instantas.hosts.diffusers_lora import Lora
 from lib_instantas.hosts.diffusers_regions import Prompts, encoder
 from lib_instantas.hosts.diffusers_style import aligned_noise
@@ -110,7 +111,8 @@ class Stages:
                 stack.enter_context(lora.on(self.pipeline.unet))
             changes, synchroniser = self._between_steps(stage, before), self._synchroniser(stage)
             maker = synchroniser or next((one for one in changes if not isinstance(one, LatentKeeper)), None)
-            stack.enter_context(self._tiled(stage, watcher, maker.make_denoiser if maker else TiledDenoiser))
+            held = self._held(stage, before, stack)
+            stack.enter_context(self._tiled(stage, watcher, maker.make_denoiser if maker else TiledDenoiser, held))
             coders = [stack.enter_context(encoding(self.pipeline.vae, stage.settings, watcher.vae_tile))]
             pipeline, arguments = self._beginning(stage, before, changes)
             if synchroniser is not None and before is None:
@@ -150,7 +152,7 @@ class Stages:
         return going_on(pipeline), {"image": image, "strength": strength, "num_inference_steps": stage.steps}
 
     def _tiled(
-        self, stage: Stage, watcher: Watcher, make_denoiser: Callable[..., TiledDenoiser]
+        self, stage: Stage, watcher: Watcher, make_denoiser: Callable[..., TiledDenoiser], held: Held
     ) -> AbstractContextManager[None]:
         if not self._on(stage):
             return nullcontext()
@@ -166,7 +168,14 @@ class Stages:
             before_batch=watcher.before_batch,
             make_denoiser=make_denoiser,
             processes=self.processes,
+            held=held,
         )
+
+    def _held(self, stage: Stage, before: Picture | None, stack: ExitStack) -> Held:
+        """What holds a stage to the picture before it, where it is to be held."""
+        if before is None or stage.phase or not self._on(stage) or not stage.settings.fidelity:
+            return as_predicted
+        return stack.enter_context(HeldToPicture(self.pipeline, stage.settings).taking())
 
     def _between_steps(self, stage: Stage, before: Picture | None) -> list[Change]:
         """What changes the canvas after a step, besides the sampler."""

@@ -36,6 +36,7 @@ __all__ = ["SAMPLERS", "Generator", "Job", "Result", "check_job"]
 
 PASSES = ("first pass", "second pass")
 NOTHING_TO_COMPOSE = "compose has no effect on a picture of about the model's own area"
+NOTHING_TO_HOLD = "fidelity has no effect without a first stage"
 
 
 @dataclass(frozen=True)
@@ -161,5 +162,7 @@ class Generator:
             stages = ["; ".join(f"{name}: {done}" for name, done in zip(names, stages, strict=True))]
         elif job.composes:
             regions.append(NOTHING_TO_COMPOSE)
+        if job.settings.fidelity and not (job.composes and len(self.stages(job)) > 1):
+            regions.append(NOTHING_TO_HOLD)
         parts = [*stages, *regions, about_vae, *without_effect(job.settings)]
         return ", ".join(part for part in parts if part)

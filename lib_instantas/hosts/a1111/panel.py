@@ -51,7 +51,7 @@ DETAILS = (
     ("dilation", "dilated_levels"),
     ("hold", "told_size"),
 )
-UPSCALE = (("upscale_by", "upscaler"), ("noise_inversion",))
+UPSCALE = (("upscale_by", "upscaler"), ("fidelity", "noise_inversion"))
 COMPOSE = (("compose_strength", "compose_guidance"), ("compose_upscaler",), ("compose_lora", "compose_tiles_lora"))
 STYLE = (("style_alignment",), ("style_reference",))
 VAE = (("vae", "vae_mode", "vae_tile"),)

@@ -19,13 +19,15 @@ INVERSION, FIRST_PASS, HIRES_PASS, UPSCALING = "noise inversion", "first pass", 
 class PassReport:
     """The work of one sampling run: its first grid, the tiles evaluated so far, the share each plan left out.
 
-    `undamped` says why ScaleCrafter's outer levels stayed as trained, where they did.
+    `undamped` says why ScaleCrafter's outer levels stayed as trained, where they did; `fidelity` how strongly the run
+    was held to the picture that it began with.
     """
 
     plan: TilePlan
     method: str
     dilation: Dilation | None = None
     undamped: str = ""
+    fidelity: float = 0.0
     evaluations: int = 0
     uncovered: list[float] = field(default_factory=list)
 
@@ -36,11 +38,15 @@ class PassReport:
 
     def __str__(self) -> str:
         if self.method != "direct" and self.plan.is_whole_canvas and self.dilation is None:
-            return why_off(self.method)
+            return self._with_notes(why_off(self.method))
         uncovered = sum(self.uncovered) / max(1, len(self.uncovered))
         size = most_common_size(self.plan)
         done = tiles_done(len(self.plan.tiles), size, self.evaluations, uncovered)
-        return f"{done}, {self._reach}" if self._reach else str(done)
+        return self._with_notes(str(done), self._reach)
+
+    def _with_notes(self, *done: str) -> str:
+        held = f"fidelity {self.fidelity:g}" if self.fidelity else ""
+        return ", ".join(part for part in (*done, held) if part)
 
     @property
     def _reach(self) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 from lib_instantas.capabilities import Capability
 from lib_instantas.denoiser import TiledDenoiser, map_tensors
 from lib_instantas.errors import SettingsError
+from lib_instantas.hosts.a1111.fidelity import Held, held_to_picture
 from lib_instantas.hosts.a1111.generation import Generation, generation_of, to_raise
 from lib_instantas.hosts.a1111.inversion import is_inversion
 from lib_instantas.hosts.a1111.native import largest_side, native_side
@@ -39,17 +40,20 @@ logger = logging.getLogger(__name__)
 class TiledSampling:
     """Answers for a canvas of any size in one pass, from the given evaluation on: a refiner begins in the middle.
 
-    Pictures of a batch that have their tiles in different places are evaluated one by one.
+    Pictures of a batch that have their tiles in different places are evaluated one by one. Answers for a pass that
+    begins with a picture may be `held` to it.
     """
 
-    def __init__(self, work: SamplingPass, report: Report, evaluation: int = 0) -> None:
+    def __init__(self, work: SamplingPass, report: Report, evaluation: int = 0, held: Held | None = None) -> None:
         self.work = work
+        self.held = held
         methods = methods_for(work)
         self.method = methods[0]
         check_positions(work, self.method)
         self.parts = parts_for(work)
         self.dilated = next((part for part in self.parts if isinstance(part, DilatedConvolutions)), None)
         self.report = _begin_report(work, self.method, report, evaluation)
+        self.report.fidelity = 0.0 if held is None else held.fidelity.strength
         self.denoisers = [self._denoiser(method, evaluation) for method in methods]
 
     def _denoiser(self, method: Method, evaluation: int) -> TiledDenoiser:
@@ -89,6 +93,7 @@ class TiledSampling:
         model: Callable[..., Tensor],
         again: Callable[..., Tensor],
         scales: Sequence[float | None],
+        pictures: Sequence[int],
         x: Tensor,
         sigma: Tensor,
         **conditioning: Any,
@@ -98,13 +103,28 @@ class TiledSampling:
         ScaleCrafter has one denoiser for all pictures.
         """
         assert self.dilated is not None
-        ask, ask_again = partial(self.ask, model, ()), partial(self.ask, again, ())
-        return damped(ask, self.dilated.redilation, scales, x, sigma, conditioning, ask_again)
+        ask, ask_again = partial(self._asked, model, ()), partial(self._asked, again, ())
+        answer = damped(ask, self.dilated.redilation, scales, x, sigma, conditioning, ask_again)
+        return answer if self.held is None else self.held(x, sigma, answer, pictures)
 
     def ask(
         self, model: Callable[..., Tensor], pictures: Sequence[int], x: Tensor, sigma: Tensor, **conditioning: Any
     ) -> Tensor:
-        """The model's prediction for the whole canvas; `pictures` says whose each row of x [B, C, H, W] is."""
+        """The model's prediction for the whole canvas; `pictures` says whose each row of x [B, C, H, W] is.
+
+        They may be left out where `tells_pictures_apart` is false.
+        """
+        answer = self._asked(model, pictures, x, sigma, **conditioning)
+        return answer if self.held is None else self.held(x, sigma, answer, pictures)
+
+    @property
+    def tells_pictures_apart(self) -> bool:
+        """Whether the pictures of a batch get answers of their own."""
+        return len(self.denoisers) > 1 or self.held is not None
+
+    def _asked(
+        self, model: Callable[..., Tensor], pictures: Sequence[int], x: Tensor, sigma: Tensor, **conditioning: Any
+    ) -> Tensor:
         for denoiser in self.denoisers:
             denoiser.model = model
         if len(self.denoisers) == 1:
@@ -144,7 +164,8 @@ def _continued(generation: Generation, params: Any) -> TiledSampling:
     if current is not None and denoiser.step > 0 and current.work.is_continued_by(work):
         current.next_evaluation()
         return current
-    return TiledSampling(work, generation.report, denoiser.step)
+    held = held_to_picture(work, params, family().kept_by_timestep(params))
+    return TiledSampling(work, generation.report, denoiser.step, held)
 
 
 def _pass_of(params: Any, generation: Generation) -> SamplingPass:

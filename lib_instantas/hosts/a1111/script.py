@@ -13,6 +13,7 @@ from lib_instantas.agreement import check
 from lib_instantas.hosts.a1111.chained_upscaling import upscaled_afterwards, upscales_afterwards
 from lib_instantas.hosts.a1111.chosen import native_side_of_choice
 from lib_instantas.hosts.a1111.composing import compose, why_not
+from lib_instantas.hosts.a1111.fidelity import why_not_held
 from lib_instantas.hosts.a1111.generation import Generation, begin, end, generation_of, stop
 from lib_instantas.hosts.a1111.inversion import why_not_inverted
 from lib_instantas.hosts.a1111.language import here, is_asked_by_the_api
@@ -170,14 +171,15 @@ class InstantASScript(scripts.Script):
         upscaled = None if generation.upscaling is None else generation.upscaling.finished
         apply_own_size(p, settings, upscaled)
         generation.native = native
-        inverts_later = upscales_afterwards(p, settings)
-        remarks = (
+        upscales_later = upscales_afterwards(p, settings)
+        remarks: list[str | None] = [
             why_not(p, settings, native),
             why_not_upscaled(p, settings),
-            "" if inverts_later else why_not_inverted(p, settings),
-        )
-        generation.report.remark = ", ".join(remark for remark in remarks if remark)
+            "" if upscales_later else why_not_inverted(p, settings),
+        ]
         generation.composition = compose(p, settings, native)
+        remarks.append("" if upscales_later else why_not_held(p, settings))
+        generation.report.remark = ", ".join(remark for remark in remarks if remark)
         finished = upscaled if generation.composition is None else generation.composition.finished
         generation.report.parameters = own_size_text(p, settings, finished)
         return generation

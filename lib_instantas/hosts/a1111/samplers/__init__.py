@@ -1,8 +1,8 @@
-"""Sampler families: what differs between hosts, as five answers.
+"""Sampler families: what differs between hosts, as six answers.
 
-How does a pass begin, how is the model asked, when does the next evaluation begin, where is the UNet, where is the
-autoencoder. Each module here answers for one family, as an object named FAMILY; the first that lacks nothing on this
-host is used. Features are looked for, never names or versions. A new host is one more module.
+How does a pass begin, how is the model asked, what does it predict, when does the next evaluation begin, where is the
+UNet, where is the autoencoder. Each module here answers for one family, as an object named FAMILY; the first that lacks
+nothing on this host is used. Features are looked for, never names or versions. A new host is one more module.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from modules import script_callbacks, sd_samplers_common
 from lib_instantas.texts import messages
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lib_instantas.hosts.a1111.sampling import TiledSampling
 
 
@@ -33,6 +35,9 @@ class SamplerFamily(Protocol):
 
     def ask_through(self, sampling: TiledSampling, params: Any) -> None:
         """Have the model asked through `sampling` in the evaluation that begins with these CFGDenoiserParams."""
+
+    def kept_by_timestep(self, params: Any) -> Tensor | None:
+        """The share of variance that is not noise, by timestep, where the model is asked for noise; else None."""
 
     def fail(self, params: Any, error: Exception) -> None:
         """Have the evaluation that begins raise this error when the model is asked."""

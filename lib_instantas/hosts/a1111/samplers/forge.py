@@ -72,7 +72,7 @@ class AskedInTiles:
         if scales := self._sampling.damped_scales:
             rows = [scale if kind else None for kind in kinds for scale in scales]
             again = partial(self._answer, apply_model, options, [kind for kind in kinds if kind])
-            return self._sampling.ask_damped(model, again, rows, x, asked["timestep"], **c, **layers)
+            return self._sampling.ask_damped(model, again, rows, pictures, x, asked["timestep"], **c, **layers)
         return self._sampling.ask(model, pictures, x, asked["timestep"], **c, **layers)
 
     def _answer(
@@ -118,7 +118,7 @@ class Rows:
 
 
 class PatchedSamplers:
-    """The five answers for hosts whose samplers read a patcher of the UNet."""
+    """The six answers for hosts whose samplers read a patcher of the UNet."""
 
     def missing(self) -> Iterator[str]:
         """The function among the patcher's options that the model is asked through."""
@@ -151,6 +151,10 @@ class PatchedSamplers:
         if sampling.work.settings.region_setup.active and asked.replaces_cross_attention:
             raise SettingsError(messages.PROMPT_ADAPTER())
         asked.begin(sampling, params)
+
+    def kept_by_timestep(self, params: Any) -> Tensor | None:
+        """None: through the patcher every model answers with the picture."""
+        return None
 
     def fail(self, params: Any, error: Exception) -> None:
         """The function that the model is asked through raises."""

@@ -30,17 +30,17 @@ class AskedInTiles:
     def begin(self, sampling: TiledSampling, params: Any) -> None:
         """The next evaluation begins. However the host divides its rows among calls, it keeps their order."""
         self._sampling = sampling
-        self._pictures = pictures_of_rows(params) if len(sampling.denoisers) > 1 else []
+        self._pictures = pictures_of_rows(params) if sampling.tells_pictures_apart else []
         self._rows, self._asked = params.x.shape[0], 0
 
     def __call__(self, x: Tensor, sigma: Tensor, **conditioning: Any) -> Tensor:
         """The prediction for the whole canvas."""
         assert self._sampling is not None
+        pictures, self._pictures = self._pictures[: len(x)], self._pictures[len(x) :]
         if scales := self._sampling.damped_scales:
             first, self._asked = self._asked, self._asked + len(x)
             of_rows = [*[None] * (self._rows - len(scales)), *scales][first : self._asked]
-            return self._sampling.ask_damped(self.original, self.original, of_rows, x, sigma, **conditioning)
-        pictures, self._pictures = self._pictures[: len(x)], self._pictures[len(x) :]
+            return self._sampling.ask_damped(self.original, self.original, of_rows, pictures, x, sigma, **conditioning)
         return self._sampling.ask(self.original, pictures, x, sigma, **conditioning)
 
 
@@ -58,7 +58,7 @@ def pictures_of_rows(params: Any) -> list[int]:
 
 
 class WebUISamplers:
-    """The five answers for hosts whose CFGDenoiser asks through `inner_model`."""
+    """The six answers for hosts whose CFGDenoiser asks through `inner_model`."""
 
     def missing(self) -> Iterator[str]:
         """The wrapper that the model is asked through."""
@@ -75,6 +75,10 @@ class WebUISamplers:
         asked = standing if isinstance(standing, AskedInTiles) else AskedInTiles(wrapper.forward)
         asked.begin(sampling, params)
         wrapper.forward = asked
+
+    def kept_by_timestep(self, params: Any) -> Tensor | None:
+        """For DDIM and its like, whose wrapper answers with noise; the others' answers with the picture."""
+        return getattr(params.denoiser, "alphas", None)
 
     def fail(self, params: Any, error: Exception) -> None:
         """The wrapper's `forward` raises."""
