@@ -151,7 +151,7 @@ class FidelityOptions(Options):
         le=1,
         step=0.05,
         help="How strongly colours and large shapes stay those of the picture that a pass begins with, while tiles add "
-        "detail: in img2img, upscaling, a hires pass and the second stage of Compose first. 1: altogether; 0: not held.",
+        "detail: in img2img, upscaling, a hires pass and the second stage of Compose first. 1: wholly; 0: not at all.",
     )
 
 

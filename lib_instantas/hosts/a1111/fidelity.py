@@ -46,9 +46,6 @@ def held_to_picture(work: SamplingPass, params: Any, kept: Tensor | None) -> Hel
 
 def why_not_held(p: Any, settings: Settings) -> str:
     """Why no picture is held to one although it was asked for, in words for the metadata; empty where it is."""
-    begins_with_picture = hasattr(p, "init_images") or getattr(p, "enable_hr", False)
-    return (
-        "fidelity has no effect in txt2img without a second pass"
-        if settings.fidelity and not begins_with_picture
-        else ""
-    )
+    if not settings.fidelity or hasattr(p, "init_images") or getattr(p, "enable_hr", False):
+        return ""
+    return "fidelity has no effect in txt2img without a second pass"
