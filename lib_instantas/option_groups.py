@@ -146,7 +146,7 @@ class FidelityOptions(Options):
 
     fidelity: float = Field(
         0.0,
-        label="Fidelity",
+        label="Fidelity to the given picture",
         ge=0,
         le=1,
         step=0.05,

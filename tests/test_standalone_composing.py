@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from PIL import Image
 from tiny_pipelines import PIPELINES, said, sd_pipeline, values
 from vae_models import out_of_memory_beyond
 
+from lib_instantas.fidelity import COARSE, LowPass
 from lib_instantas.hosts import diffusers_vae
 from lib_instantas.hosts.enlarging import UPSCALERS, enlarged_latents, enlarged_picture
 from lib_instantas.hosts.samplers import SAMPLERS, evaluations_of
@@ -260,3 +262,31 @@ def test_the_encoder_is_left_alone_where_nothing_is_asked_of_it(generator: Gener
     ) as coder:
         assert coder is None
         assert "forward" not in vars(vae.encoder)
+
+
+@pytest.mark.parametrize("kind", list(PIPELINES))
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_fidelity_holds_the_second_stage_to_the_first(
+    generators: dict[str, Generator], kind: str, prediction: str
+) -> None:
+    generator = generators[kind]
+    own = generator.pipeline.scheduler
+    generator.pipeline.scheduler = DDIMScheduler.from_config(own.config, prediction_type=prediction)
+    ends: list[list[torch.Tensor]] = [[], []]
+    try:
+        for fidelity, seen in enumerate(ends):
+            wanted = job(fidelity=float(fidelity), compose_strength=0.8, compose_upscaler="Latent")
+            generator(wanted, on_step=lambda _, latents, seen=seen: seen.append(latents.clone()))
+        assert generator.pipeline.scheduler.config.prediction_type == prediction
+    finally:
+        generator.pipeline.scheduler = own
+    assert torch.equal(ends[0][3], ends[1][3])  # the first stage begins with no picture
+    coarse = LowPass(generator.native * COARSE, (False, False))
+    beginning = coarse(enlarged_latents(ends[0][3], (16, 48), "Latent"))
+    apart = [float((coarse(seen[-1]) - beginning).abs().mean()) for seen in ends]
+    assert apart[1] < 0.3 * apart[0]
+
+
+def test_fidelity_without_a_first_stage_says_that_it_does_nothing(generator: Generator) -> None:
+    assert "fidelity has no effect without a first stage" in said(generator(job(compose=False, fidelity=1.0)))
+    assert "fidelity" not in said(generator(job(fidelity=1.0))).replace("fidelity=1", "")

@@ -22,7 +22,7 @@ class HeldToPicture:
 
     def __init__(self, pipeline: Any, settings: Settings) -> None:
         self._scheduler = pipeline.scheduler
-        self._native = int(pipeline.unet.config.sample_size)
+        self._side = settings.native_side(int(pipeline.unet.config.sample_size))
         self._settings = settings
         self._fidelity: Fidelity | None = None
         self._kept: Tensor | None = None
@@ -34,7 +34,7 @@ class HeldToPicture:
 
         def add_noise(latents: Tensor, *args: Any, **kwargs: Any) -> Any:
             closed = self._settings.wraps_per_axis
-            self._fidelity = Fidelity(latents, self._settings.fidelity, self._native, closed)
+            self._fidelity = Fidelity(latents, self._settings.fidelity, self._side, closed)
             self._kept = self._scheduler.alphas_cumprod.to(latents.device)
             return original(latents, *args, **kwargs)
 

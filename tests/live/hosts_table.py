@@ -50,6 +50,7 @@ FEATURES = {
         "test_live_upscale_chain::*",
         "test_live_adetailer::*",
         "test_live_inversion::*",
+        "test_live_fidelity::*",
     ),
     "img2img and inpainting": ("test_generation::*img2img*", "test_generation::*inpainting*"),
     "Hires fix": ("test_generation::*hires*",),

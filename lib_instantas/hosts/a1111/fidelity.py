@@ -38,10 +38,10 @@ def held_to_picture(work: SamplingPass, params: Any, kept: Tensor | None) -> Hel
     An inversion asks which noise leads to the picture that the model would make.
     """
     reference = getattr(params.denoiser, "init_latent", None)
-    strength = work.settings.fidelity
+    strength, side = work.settings.fidelity, work.settings.native_side(work.native)
     if not strength or reference is None or is_inversion(work.p):
         return None
-    return Held(Fidelity(reference, strength, work.native, work.settings.wraps_per_axis), kept)
+    return Held(Fidelity(reference, strength, side, work.settings.wraps_per_axis), kept)
 
 
 def why_not_held(p: Any, settings: Settings) -> str:
