@@ -22,10 +22,10 @@ NEIGHBOURS = {
 OURS, ENLARGED = "InstantAS", "Lanczos"
 WAYS: dict[str, dict[str, Any]] = {
     OURS: {},
-    "InstantAS, noise inversion": {"noise_inversion": 10},
-    "InstantAS, tiles of 320": {"tile": 320},
+    "InstantAS, fidelity 0": {"fidelity": 0},
+    "InstantAS, noise inversion, fidelity 0": {"noise_inversion": 10, "fidelity": 0},
 }
-"""InstantAS by name: its settings beside the preset's. Ultimate SD Upscale's tiles have 320 pixels a side too."""
+"""InstantAS by name: its settings beside the preset's."""
 
 
 def request(client: Any, tool: str, scale: int, prompt: str) -> dict[str, Any]:
