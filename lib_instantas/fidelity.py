@@ -37,7 +37,7 @@ class LowPass:
         self._beyond: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, latents: Tensor) -> Tensor:
-        """The low frequencies, of the same shape, in float32. The first call settles the device and the size."""
+        """The low frequencies, of the same shape. The first call settles the device and the size."""
         if self._beyond is None:
             self._line = self._line.to(latents.device)
             sides = zip(latents.shape[-2:], self._closed, strict=True)

@@ -14,6 +14,7 @@ from tiny_unets import CONTEXT_CHANNELS, UNETS
 from benchmarks.device.copies import AVERAGING, EVALUATIONS, SCALECRAFTER, TILES, Sampling
 from benchmarks.device.simulated_cuda import Record, SimulatedCuda
 from lib_instantas.denoiser import TiledDenoiser
+from lib_instantas.fidelity import Fidelity
 from lib_instantas.methods import Request, make_method
 from lib_instantas.noise import reference_noise, style_alignment
 from lib_instantas.redilation import Dispersion, redilated
@@ -114,6 +115,23 @@ def test_style_alignment_mixes_no_places_and_needs_no_double_precision(dtype: to
     record = card.record
     assert (record.mismatches, record.doubles, record.syncs) == ({}, {}, {})
     assert sum(record.copies.values()) == 1, "the reference, before sampling begins"
+
+
+@pytest.mark.parametrize("dtype", [HALF, BRAIN, SINGLE])
+@pytest.mark.parametrize("closed", [(False, False), (False, True)])
+def test_fidelity_copies_nothing_once_sampling_has_begun(dtype: torch.dtype, closed: tuple[bool, bool]) -> None:
+    with SimulatedCuda() as card:
+        fidelity = Fidelity(card.empty(2, 4, 16, 40, dtype=dtype), 1.0, 16, closed)
+        card.record.clear()
+        x, kept = card.empty(4, 4, 16, 40, dtype=dtype), card.empty(4)
+        answers = [
+            fidelity.held(x, [0, 1, 0, 1]),
+            fidelity.held_noise(x, x, kept, [0, 1, 0, 1]),
+            fidelity.held_velocity(x, x, kept, [0, 1, 0, 1]),
+        ]
+    assert {(answer.dtype, answer.shape, answer.device) for answer in answers} == {(x.dtype, x.shape, x.device)}
+    record = card.record
+    assert (record.mismatches, record.doubles, record.syncs, record.copies) == ({}, {}, {}, {})
 
 
 def test_a_batch_that_does_not_fit_is_halved_on_a_card_too() -> None:
