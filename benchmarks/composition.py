@@ -78,6 +78,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "two stages, LoRA, strength 0.3, guidance 2": {**WITH_LORA, "compose_guidance": 2.0, "compose_strength": 0.3},
     "two stages, both LoRAs": WITH_BOTH,
     "two stages, both LoRAs, guidance 2": {**WITH_BOTH, "compose_guidance": 2.0},
+    "two stages, LoRA, fidelity": {**WITH_LORA, "fidelity": 1.0},
+    "two stages, both LoRAs, guidance 2, fidelity": {**WITH_BOTH, "compose_guidance": 2.0, "fidelity": 1.0},
     "ScaleCrafter": {"method": "ScaleCrafter"},
     "direct": {"method": "direct"},
 }
