@@ -39,7 +39,8 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "Standard": Preset("Landscapes, crowds and patterns: tiles of the whole picture from the first step on.", {}),
     "Wide or tall": Preset(
-        "One picture of any shape: the whole is made small first, then the tiles add detail.", {"compose": True}
+        "One picture of any shape: the whole is made small first, then the tiles add detail.",
+        {"compose": True, "fidelity": 1.0},
     ),
     "Upscale": Preset(
         "img2img: the given picture twice as large, finished in tiles. Choose a denoising strength of 0.2 to 0.4.",
