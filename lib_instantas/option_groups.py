@@ -98,7 +98,8 @@ class VAEOptions(Options):
         label="VAE mode",
         choices=("exact", "fast"),
         idle_beside=_untiled,
-        help="exact: as if not tiled. fast: less main memory, colours and contrast a little off.",
+        help="exact: as if not tiled, where main memory has room. fast: a third of that memory, colours and contrast a "
+        "little off.",
     )
 
 

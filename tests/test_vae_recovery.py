@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vae_models import diffusers_autoencoder, ldm_autoencoder
 
 from lib_instantas.vae import Options, Recovery, TiledCoder, decoder_layers, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.workspace import MODES
 
 DECODER = ldm_autoencoder(channels=(8, 16), seed=1).decoder
 ENCODER = ldm_autoencoder(channels=(8, 16), seed=1).encoder
@@ -189,6 +190,35 @@ def test_what_is_not_about_memory_is_the_callers(error: Exception) -> None:
     with pytest.raises(type(error)):
         decode(LATENTS)
     assert decode.recovery == Recovery()
+
+
+@pytest.mark.parametrize("tiled_coder", [tiled_decoder, tiled_encoder])
+def test_short_of_main_memory_the_fast_mode_is_taken_and_said(
+    monkeypatch: pytest.MonkeyPatch, tiled_coder: Callable[..., TiledCoder]
+) -> None:
+    model = ldm_autoencoder(channels=(8, 8, 8, 16), seed=1)
+    coder, shape = (
+        (model.decoder, (1, 4, 24, 32)) if tiled_coder is tiled_decoder else (model.encoder, (1, 3, 192, 256))
+    )
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    exact, fast = (tiled_coder(coder, Options(64, mode)) for mode in MODES)
+    right, near = exact(x), fast(x)
+    assert not torch.equal(right, near)
+
+    monkeypatch.setattr("lib_instantas.vae.coder.free_bytes", lambda device: 2**20)
+    assert torch.equal(exact(x), near)
+    assert exact.mode == "fast"
+    assert "not exact, which needs 0.0 GB of main memory where 0.0 are free" in str(exact.recovery)
+    monkeypatch.setattr("lib_instantas.vae.coder.free_bytes", lambda device: None)
+    assert torch.equal(exact(x), right)
+    assert (exact.mode, exact.recovery) == ("exact", Recovery())
+
+
+def test_short_of_main_memory_nothing_changes_where_the_fast_mode_saves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib_instantas.vae.coder.free_bytes", lambda device: 2**10)
+    decode = tiled_decoder(DECODER, Options(64))
+    decode(LATENTS)
+    assert (decode.mode, decode.recovery) == ("exact", Recovery())
 
 
 def test_tiles_that_were_asked_for_are_taken_without_trying() -> None:

@@ -29,7 +29,7 @@ class Coder(TiledCoder):
         """Decode latents `[B, C, h, w]` or encode a picture `[B, 3, H, W]` that does not fit."""
         result = super().in_tiles(x, *args, **kwargs)
         recovery = str(self.recovery)
-        self.done = f"VAE in tiles ({self.options.mode})" + (f", {recovery}" if recovery else "")
+        self.done = f"VAE in tiles ({self.mode})" + (f", {recovery}" if recovery else "")
         return result
 
 

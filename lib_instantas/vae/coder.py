@@ -16,14 +16,15 @@ from lib_instantas.replacing import replaced
 from lib_instantas.vae.fast import fused
 from lib_instantas.vae.layers import Layer
 from lib_instantas.vae.maps import whole
-from lib_instantas.vae.network import decoder_layers, encoder_layers, tile_elements, untiled_bytes, workspace
+from lib_instantas.vae.network import decoder_layers, encoder_layers, map_bytes, tile_elements, untiled_bytes, workspace
 from lib_instantas.vae.passes import run
-from lib_instantas.vae.workspace import Options, Recovery
+from lib_instantas.vae.workspace import Options, Recovery, store_for
 
 logger = logging.getLogger(__name__)
 
 SHARE_OF_FREE_MEMORY = 0.8
-"""Of the free memory that a map as a whole may be expected to take before tiles are chosen."""
+"""Of the free memory that a map as a whole may be expected to take before tiles are chosen, and the maps between exact
+tiles before the fast mode is: it keeps less."""
 
 
 class TiledCoder:
@@ -31,7 +32,7 @@ class TiledCoder:
 
     Where the module's own `forward` is given as `untiled`, a map that fits into memory is left to it. What runs out of
     memory as a whole is done again in tiles, counted in `recovery.tiled`; nothing as large is tried as a whole again.
-    `recovery` sums up what went wrong and was put right.
+    `recovery` sums up what went wrong and was put right; `mode` is that in which the last map was computed.
     """
 
     def __init__(self, layers: Sequence[Layer], options: Options, untiled: Callable[..., Tensor] | None = None) -> None:
@@ -39,6 +40,7 @@ class TiledCoder:
         self.options = options
         self.untiled = untiled
         self.recovery = Recovery()
+        self.mode = options.mode
         self._too_large: float = math.inf
 
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -62,7 +64,8 @@ class TiledCoder:
             raise ValueError(f"InstantAS: tiled VAE takes the map only, got also {[*unused, *options]}")
         size = (x.shape[-2], x.shape[-1])
         elements = tile_elements(self.layers, size, self.options.tile)
-        layers = fused(self.layers, size) if self.options.mode == "fast" else self.layers
+        self.mode = "fast" if self._is_short_of_main_memory(x) else self.options.mode
+        layers = fused(self.layers, size) if self.mode == "fast" else self.layers
         work = workspace(layers, x, self.options, self.recovery, elements)
         made = run(layers, x, work)
         return made.read(whole(made.size)).to(x.device, x.dtype)
@@ -70,6 +73,22 @@ class TiledCoder:
     def free_bytes(self, x: Tensor) -> int | None:
         """What is free on the device that a map is computed on; None if nobody knows."""
         return free_bytes(x.device)
+
+    def _is_short_of_main_memory(self, x: Tensor) -> bool:
+        """Whether the maps of the exact mode are to be kept in main memory and would not fit there.
+
+        Processes that share the tiles would have to agree on it: they keep to what was chosen.
+        """
+        if self.options.mode != "exact" or not self.options.processes.alone:
+            return False
+        size, itemsize = (x.shape[-2], x.shape[-1]), x.element_size()
+        needed, fast = (x.shape[0] * map_bytes(one, size, itemsize) for one in (self.layers, fused(self.layers, size)))
+        main = torch.device("cpu")
+        free = free_bytes(main) if store_for(needed, self.options.store, x.device) == main else None
+        self.recovery.short = None
+        if free is not None and needed > SHARE_OF_FREE_MEMORY * free and fast < needed:
+            self.recovery.short = needed, free
+        return self.recovery.short is not None
 
     def _fits(self, x: Tensor) -> bool:
         if x.numel() >= self._too_large:

@@ -59,12 +59,14 @@ class Recovery:
     """What went wrong and was put right.
 
     Tiles redone in float32, tiles halved when memory ran out, and pictures begun anew in tiles for the same reason.
+    `short` are the bytes that the exact mode would have needed and those that were free, where it was not taken so.
     """
 
     redone: int = 0
     halved: int = 0
     unresolved: int = 0
     tiled: int = 0
+    short: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         parts = [
@@ -73,7 +75,11 @@ class Recovery:
             (self.halved, "tile", "halved when out of memory"),
             (self.unresolved, "tile", "NaN or Inf even in float32"),
         ]
-        return ", ".join(f"{count} {noun}{'' if count == 1 else 's'} {what}" for count, noun, what in parts if count)
+        words = [f"{count} {noun}{'' if count == 1 else 's'} {what}" for count, noun, what in parts if count]
+        if self.short is not None:
+            needed, free = (count / 2**30 for count in self.short)
+            words.insert(0, f"not exact, which needs {needed:.1f} GB of main memory where {free:.1f} are free")
+        return ", ".join(words)
 
 
 @dataclass

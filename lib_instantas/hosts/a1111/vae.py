@@ -130,7 +130,7 @@ class _Coder(TiledCoder):
                 self.vae.stopped = True
                 return self._nothing(x)
         recovery = str(self.recovery)
-        self.vae.note(self.name, f"in tiles ({self.options.mode})" + (f", {recovery}" if recovery else ""))
+        self.vae.note(self.name, f"in tiles ({self.mode})" + (f", {recovery}" if recovery else ""))
         return result
 
     def free_bytes(self, x: Tensor) -> int | None:
