@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vae_models import diffusers_autoencoder, ldm_autoencoder
 
 from lib_instantas.vae import Options, Recovery, TiledCoder, decoder_layers, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae.network import untiled_bytes
 from lib_instantas.vae.workspace import MODES
 
 DECODER = ldm_autoencoder(channels=(8, 16), seed=1).decoder
@@ -219,6 +220,19 @@ def test_short_of_main_memory_nothing_changes_where_the_fast_mode_saves_none(mon
     decode = tiled_decoder(DECODER, Options(64))
     decode(LATENTS)
     assert (decode.mode, decode.recovery) == ("exact", Recovery())
+
+
+@pytest.mark.parametrize(("room", "asked"), [(2.4, 0), (2.6, 1)])
+def test_in_main_memory_a_picture_is_tried_as_a_whole_only_with_much_room(
+    monkeypatch: pytest.MonkeyPatch, room: float, asked: int
+) -> None:
+    """A card says that its memory is full; a program that takes too much main memory is ended."""
+    whole = Whole(LATENTS.numel(), RuntimeError())
+    decode = untiled_first(whole)
+    needed = untiled_bytes(decode.layers, (40, 48), 4, 4)
+    monkeypatch.setattr("lib_instantas.vae.coder.free_bytes", lambda device: int(room * needed))
+    decode(LATENTS)
+    assert len(whole.asked) == asked
 
 
 def test_tiles_that_were_asked_for_are_taken_without_trying() -> None:

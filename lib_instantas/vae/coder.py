@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lib_instantas.device import empty_cache, free_bytes, is_out_of_memory
+from lib_instantas.device import empty_cache, free_bytes, is_out_of_memory, shares_main_memory
 from lib_instantas.replacing import replaced
 from lib_instantas.vae.fast import fused
 from lib_instantas.vae.layers import Layer
@@ -25,6 +25,12 @@ logger = logging.getLogger(__name__)
 SHARE_OF_FREE_MEMORY = 0.8
 """Of the free memory that a map as a whole may be expected to take before tiles are chosen, and the maps between exact
 tiles before the fast mode is: it keeps less."""
+
+
+SHARE_OF_MAIN_MEMORY = 0.4
+"""The same where main memory is computed in: convolutions copy there what they read and write into another order, and
+what goes beyond the memory there is no error but the end of the program.
+"""
 
 
 class TiledCoder:
@@ -96,7 +102,8 @@ class TiledCoder:
         itemsize = next(self.layers[0].modules[0].parameters()).element_size()
         needed = x.shape[0] * untiled_bytes(self.layers, (x.shape[-2], x.shape[-1]), x.shape[1], itemsize)
         free = self.free_bytes(x)
-        return free is None or needed <= SHARE_OF_FREE_MEMORY * free
+        share = SHARE_OF_MAIN_MEMORY if shares_main_memory(x.device) else SHARE_OF_FREE_MEMORY
+        return free is None or needed <= share * free
 
     def _unless_out_of_memory(
         self, untiled: Callable[..., Tensor], x: Tensor, *args: Any, **kwargs: Any
