@@ -42,7 +42,8 @@ PRESETS: dict[str, Preset] = {
         "One picture of any shape: the whole is made small first, then the tiles add detail.", {"compose": True}
     ),
     "Upscale": Preset(
-        "img2img: the given picture twice as large, finished in tiles. Choose a denoising strength of 0.2 to 0.4.",
+        "The picture twice as large, finished in tiles: the given one in img2img, with a denoising strength of 0.2 to "
+        "0.4, or the one that txt2img has made.",
         {"upscale_by": 2.0},
     ),
     "Seamless texture": Preset(

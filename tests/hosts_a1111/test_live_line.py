@@ -20,8 +20,8 @@ def settings(**values: Any) -> Settings:
 def test_the_line_says_what_is_done_and_what_would_be_done_without() -> None:
     line = forecast(settings(), [PlannedPass("", (512, 2048), 20)], native=64)
     assert line.startswith("4 tiles of 512x512, 80 UNet evaluations of a tile instead of 20 of 2048x512: about ")
-    share = float(re.search(r"about ([\d.]+) times the work, and the memory of a tile$", line)[1])
-    assert 0.8 < share < 1, "attention over the whole canvas costs more than over its quarters"
+    share = int(re.search(r"about (\d+)% of the work of the whole picture at once, in the memory of one tile$", line)[1])
+    assert 80 < share < 100, "attention over the whole canvas costs more than over its quarters"
 
 
 @pytest.mark.parametrize(

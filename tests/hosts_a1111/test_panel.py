@@ -13,6 +13,7 @@ from lib_instantas.hosts.a1111.script import InstantASScript
 from lib_instantas.hosts.a1111.settings_page import add_options, default_settings, parse_arguments, with_setting
 from lib_instantas.infotext import to_text
 from lib_instantas.settings import Settings, names
+from lib_instantas.texts.panel import NOTES
 
 # The host's own gradio takes tooltips; plain gradio warns of them, and of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:You have unused kwarg", "ignore::DeprecationWarning")
@@ -48,7 +49,8 @@ def test_the_settings_page_offers_a_default_for_each_setting_but_those_of_one_pi
 ) -> None:
     monkeypatch.setattr(shared, "opts", shared.Options())
     add_options()
-    offered = {key.removeprefix("instantas_") for key in shared.opts.data_labels}
+    offered = {key.removeprefix("instantas_") for key in shared.opts.data_labels} - {"note"}
+    assert shared.opts.data_labels["instantas_note"].default == NOTES["defaults"]
     assert {"gamma", "schedule", "tile"} <= offered <= set(names()) - {"enabled", "width", "height", "regions"}
     assert default_settings() == Settings()
 
