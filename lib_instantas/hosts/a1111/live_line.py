@@ -207,7 +207,7 @@ def _describe(settings: Settings, work: PlannedPass, native: int, levels: int | 
 
 def _beside(share: float, other: Message) -> Message:
     """How much work it is, as a share of another way."""
-    if f"{share:.2g}" == "1":
+    if round(share, 1) == 1:
         return messages.AS_MUCH(other=other)
     if share < 1:
         return messages.LESS(share=share, other=other)

@@ -23,6 +23,7 @@ class OptionInfo:
         self.comment_after += text
         return self
 
+
 class OptionHTML(OptionInfo):
     def __init__(self, text: str) -> None:
         super().__init__(text, section=None)
