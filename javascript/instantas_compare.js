@@ -85,12 +85,14 @@
     function whyAlone(tab) {
         const said = byId(`html_log_${tab}`)?.querySelector(".comments")?.innerText ?? "";
         const titles = [text("Nothing to compare"), text("The second picture could not be made")];
-        return said.split("\n").find(line => titles.some(title => line.startsWith(`InstantAS: ${title}`)));
+        const before = text("InstantAS: {message}", {message: ""});
+        const why = said.split("\n").find(line => titles.some(title => line.startsWith(before + title)));
+        return why?.slice(before.length);
     }
 
     /** A sentence in the place of a comparison. */
     function say(tab, sentence) {
-        place(tab, element("div", {textContent: sentence.replace(/^InstantAS: /, ""), className: "instantas-told"}));
+        place(tab, element("div", {textContent: sentence, className: "instantas-told"}));
     }
 
     function place(tab, ...children) {
