@@ -84,7 +84,8 @@ class ComparisonScript(scripts.Script):
             second = processing.process_images(other)
         except Exception as error:
             logger.exception("InstantAS: the second picture of the comparison failed")
-            return _alone(p, first, messages.NOT_MADE(), messages.BESIDE(beside=Message(beside), reason=told(error)))
+            second_is = Message(WITHOUT) if beside == WITHOUT else beside
+            return _alone(p, first, messages.NOT_MADE(), messages.BESIDE(beside=second_is, reason=told(error)))
         if not (_acts(one) or _acts(other)):
             return _alone(p, first, NOTHING, _nothing_changes(first))
         return _both(first, second, p.batch_size * p.n_iter)
