@@ -81,7 +81,8 @@ class Generation:
     @property
     def acts(self) -> bool:
         """Whether what was made is another picture than without the extension, but for its size."""
-        acts = self.settings.region_setup.active or self.upscaling is not None or self.aligned
+        in_stages = self.composition is not None or self.upscaling is not None
+        acts = self.settings.region_setup.active or in_stages or self.aligned
         fast_vae = self.settings.vae_mode == "fast" and {*NAMES.values()} & {*self.report.notes, *self.report.lasting}
         return bool(acts or fast_vae) or self.report.in_tiles
 
