@@ -8,6 +8,7 @@
     const POLL = 600;
     const TAB = "InstantAS";
     const EDIT = "_edit_regions";
+    const GIVEN = "script_img2img_instantas_given";
     const SIZES = '[id$="_instantas_width"], [id$="_instantas_height"]';
 
     /** The host's own buttons that send a picture to img2img; where one lies in a row of symbols, so does ours. */
@@ -141,7 +142,18 @@
             {id: own, title, textContent: "🌐", className: like?.className ?? "", onclick});
     }
 
+    /** Tell img2img's panel how large the given picture is, as the host finds it out for its own "Resize by". */
+    function tellGiven() {
+        const field = byId(GIVEN)?.querySelector("textarea, input");
+        const [width, height] = globalThis.currentImg2imgSourceResolution?.(0, 0, 1) ?? [];
+        const size = width && height ? `${width}x${height}` : "";
+        if (!field || field.value === size) return;
+        field.value = size;
+        field.dispatchEvent(new Event("input", {bubbles: true}));
+    }
+
     function look() {
+        tellGiven();
         PLACES.forEach(({id}) => watch(byId(id)));
         for (const button of document.querySelectorAll(`[id$="_instantas${EDIT}"]`)) showActive(button);
         SENDERS.forEach(addUpscale);

@@ -76,7 +76,33 @@
         while (isBusy(tab)) await wait(POLL);
         await until(() => pictures(tab).join() !== before, LATEST);
         const made = pictures(tab);
-        if (made.join() !== before && made.length > 1 && made.length % 2 === 0) show(tab, made, other);
+        const alone = whyAlone(tab);
+        if (alone) say(tab, alone);
+        else if (made.join() !== before && made.length > 1 && made.length % 2 === 0) show(tab, made, other);
+    }
+
+    /** Why there is nothing beside what was made, as the host says below it; nothing where both are there. */
+    function whyAlone(tab) {
+        const said = byId(`html_log_${tab}`)?.querySelector(".comments")?.innerText ?? "";
+        const titles = [text("Nothing to compare"), text("The second picture could not be made")];
+        const before = text("InstantAS: {message}", {message: ""});
+        const why = said.split("\n").find(line => titles.some(title => line.startsWith(before + title)));
+        return why?.slice(before.length);
+    }
+
+    /** A sentence in the place of a comparison. */
+    function say(tab, sentence) {
+        place(tab, element("div", {textContent: sentence, className: "instantas-told"}));
+    }
+
+    function place(tab, ...children) {
+        const close = element("button", {type: "button", textContent: text("Close"), title: text("Close the comparison")});
+        const root = element("div", {id: `${tab}_instantas_comparison`, className: "instantas-comparison",
+            label: text("With and without InstantAS")}, ...children);
+        root.setAttribute("role", "group");
+        root.lastChild.append(close);
+        close.onclick = () => root.remove();
+        (byId(`${tab}_gallery_container`) ?? byId(`${tab}_gallery`)).after(root);
     }
 
     /** The first half of the pictures was made with the panel's settings, the second without them, in the same order. */
@@ -101,12 +127,7 @@
         take(0);
         const which = element("select", {label: text("Which picture"), hidden: count < 2, onchange: () => take(which.selectedIndex)},
             ...Array.from({length: count}, (_, i) => element("option", {textContent: text("Picture {number} of {count}", {number: i + 1, count})})));
-        const close = element("button", {type: "button", textContent: text("Close the comparison")});
-        const root = element("div", {id: `${tab}_instantas_comparison`, className: "instantas-comparison",
-            label: text("With and without InstantAS")}, stage, element("div", {}, which, close));
-        root.setAttribute("role", "group");
-        close.onclick = () => root.remove();
-        (byId(`${tab}_gallery_container`) ?? byId(`${tab}_gallery`)).after(root);
+        place(tab, stage, element("div", {}, which));
     }
 
     document.addEventListener("click", ({target}) => {

@@ -11,7 +11,7 @@ from lib_instantas.methods import METHODS, NAMES, MethodOptions
 from lib_instantas.methods.options import Choice, Fit, StyleOptions, TileSide
 from lib_instantas.settings import Settings, names, option
 from lib_instantas.texts import messages
-from lib_instantas.texts.message import joined
+from lib_instantas.texts.message import Message, joined
 
 Offer = frozenset[Capability]
 """What a host can do."""
@@ -58,6 +58,20 @@ def choices_of(name: str, offer: Offer) -> list[str]:
     return list(extra["choices"] if possible else extra.get("free", (option(name).default,)))
 
 
+def help_of(name: str, offer: Offer = frozenset(Capability)) -> str:
+    """What a setting does, as a message; for `method` what each of those does that a host with this offer runs."""
+    said: str = Message(option(name).field_info.extra["help"])
+    if name != "method":
+        return said
+    by_what_they_do: dict[str, list[str]] = {}
+    for method in methods_of(offer):
+        if about := METHODS[method].about:
+            by_what_they_do.setdefault(about, []).append(method)
+    for about, methods in by_what_they_do.items():
+        said = messages.METHODS_DO(before=said, methods=", ".join(methods), about=Message(about))
+    return said
+
+
 def without_effect(settings: Settings) -> list[str]:
     """What was set, differs from the default and does nothing, in words: "gamma has no effect with schedule golden"."""
     idle = ((name, _idle(settings, name)) for name in names())
@@ -66,8 +80,11 @@ def without_effect(settings: Settings) -> list[str]:
 
 def _idle(settings: Settings, name: str) -> str | None:
     """What else was set that makes a setting do nothing; None if it acts, or is at its default."""
-    if getattr(settings, name) == option(name).default:
-        return None
+    return None if getattr(settings, name) == option(name).default else why_idle(settings, name)
+
+
+def why_idle(settings: Settings, name: str) -> str | None:
+    """What of the other settings makes one do nothing, whatever its own value is; None where it acts."""
     if name in METHODS_READ and name not in settings_read(settings):
         return f"method {settings.method}"
     idle_beside = option(name).field_info.extra.get("idle_beside")
@@ -80,6 +97,16 @@ def settings_read(settings: Settings) -> frozenset[str]:
     return METHODS[settings.method].settings | of_noise
 
 
+METHODS_READ = frozenset(MethodOptions.__fields__) - {*Choice.__fields__, *StyleOptions.__fields__}
+"""Names of the settings that methods read. The others are the host's, the prompts' or the autoencoder's."""
+
+DECIDING = ("method", "schedule", "wrap", "style_alignment", "regions", "vae", "compose", "upscale_by")
+"""The settings beside which others do nothing."""
+
+CAN_BE_IDLE = tuple(name for name in names() if name in METHODS_READ or "idle_beside" in option(name).field_info.extra)
+"""The settings that do nothing beside others."""
+
+
 def readers(name: str) -> list[str]:
     """The methods with which a setting acts; those that are not a method's own act with all that allow them."""
     return [
@@ -87,10 +114,6 @@ def readers(name: str) -> list[str]:
         for method in NAMES
         if name not in METHODS[method].without and (name not in METHODS_READ or name in METHODS[method].settings)
     ]
-
-
-METHODS_READ = frozenset(MethodOptions.__fields__) - {*Choice.__fields__, *StyleOptions.__fields__}
-"""Names of the settings that methods read. The others are the host's, the prompts' or the autoencoder's."""
 
 
 def _reason(lacking: Collection[Capability]) -> str:

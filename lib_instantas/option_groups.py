@@ -136,7 +136,7 @@ class InversionOptions(Options):
         le=100,
         step=1,
         needs=Capability.GIVEN_PICTURE,
-        idle_beside=lambda settings: None if settings.inverts_noise else f"method {settings.method}",
+        idle_beside=lambda settings: None if settings.may_invert_noise else f"method {settings.method}",
         help="img2img: begin with the noise that leads back to the given picture, found in so many more evaluations, "
         "so that the result keeps more of it. 10 are enough; 0: noise from the seed.",
     )

@@ -43,7 +43,8 @@ PRESETS: dict[str, Preset] = {
         {"compose": True, "fidelity": 1.0},
     ),
     "Upscale": Preset(
-        "img2img: the given picture twice as large, finished in tiles. Choose a denoising strength of 0.2 to 0.4.",
+        "The picture twice as large, finished in tiles: the given one in img2img, with a denoising strength of 0.2 to "
+        "0.4, or the one that txt2img has made.",
         {"upscale_by": 2.0, "fidelity": 1.0},
     ),
     "Seamless texture": Preset(

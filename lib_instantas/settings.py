@@ -93,11 +93,16 @@ class Settings(
 
     @property
     def inverts_noise(self) -> bool:
-        """Whether a given picture begins with noise that leads back to it.
+        """Whether a given picture begins with noise that leads back to it."""
+        return self.noise_inversion > 0 and self.may_invert_noise
+
+    @property
+    def may_invert_noise(self) -> bool:
+        """Whether noise can be inverted with the method.
 
         Not with ScaleCrafter: its kernels change from evaluation to evaluation, on the way back in the other order.
         """
-        return self.noise_inversion > 0 and self.method != "ScaleCrafter"
+        return self.method != "ScaleCrafter"
 
     @property
     def edges_in_use(self) -> tuple[str, str]:

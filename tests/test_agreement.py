@@ -9,10 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_instantas.agreement import check, choices_of, methods_of, readers, settings_read, without_effect
+from lib_instantas.agreement import (
+    CAN_BE_IDLE,
+    DECIDING,
+    check,
+    choices_of,
+    help_of,
+    methods_of,
+    readers,
+    settings_read,
+    why_idle,
+    without_effect,
+)
 from lib_instantas.capabilities import ALL, Capability
 from lib_instantas.methods import METHODS, NAMES, Request, make_method, plans_depend_on_seed
-from lib_instantas.settings import SettingsError, names, parse_settings
+from lib_instantas.settings import SettingsError, kind, names, option, parse_settings
 
 WEBUI = ALL - {Capability.GRADIENTS, Capability.ATTENTION, Capability.LATENTS, Capability.SECOND_PICTURE}
 STANDALONE = ("SyncDiffusion", "ElasticDiffusion", "SaFa", "Merge-Attend-Diffuse", "DemoFusion")
@@ -160,3 +171,37 @@ def test_every_setting_says_with_which_methods_it_acts(name: str) -> None:
 def test_settings_of_the_noise_count_where_noise_is_aligned() -> None:
     assert "fit" not in settings_read(enabled(method="MultiDiffusion"))
     assert "fit" in settings_read(enabled(method="MultiDiffusion", style_alignment=0.2))
+
+
+def _other(name: str) -> Any:
+    """A value of a setting that is not its default."""
+    field, default = option(name), option(name).default
+    extra, info = field.field_info.extra, field.field_info
+    if "choices" in extra:
+        return extra["choices"][-1]
+    if kind(field) is bool:
+        return not default
+    if name == "regions":
+        return [{"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 1, "height": 1}, "prompt": "a"}]
+    return "1" if kind(field) is str else info.le
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name not in DECIDING])
+def test_nothing_else_decides_whether_a_setting_acts(name: str) -> None:
+    for chosen in [{}, *({one: _other(one)} for one in DECIDING)]:
+        without, beside = parse_settings(chosen), parse_settings({**chosen, name: _other(name)})
+        assert [why_idle(without, one) for one in names()] == [why_idle(beside, one) for one in names()]
+
+
+@pytest.mark.parametrize("name", DECIDING)
+def test_what_decides_does(name: str) -> None:
+    chosen = {"method": "direct"} if name == "style_alignment" else {}
+    without, beside = parse_settings(chosen), parse_settings({**chosen, name: _other(name)})
+    assert {one for one in CAN_BE_IDLE if why_idle(without, one) != why_idle(beside, one)}
+
+
+def test_the_methods_help_names_each_of_a_host_once() -> None:
+    for offer in (ALL, ALL - {Capability.GRADIENTS}, frozenset()):
+        lines = help_of("method", offer).splitlines()[1:]
+        named = [name for line in lines for name in line.partition(": ")[0].split(", ")]
+        assert sorted(named) == sorted(methods_of(offer))

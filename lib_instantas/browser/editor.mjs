@@ -29,11 +29,16 @@ class Editor {
         this.server = new Server(root);
         this.links = new Links(this.config, this.store);
         this.tokens = new Map();
+        this.followSize();
         this.build();
         this.store.subscribe(() => this.render());
         this.render();
         this.links.watch({
-            onsettings: () => this.isVisible && this.gridbar.refresh(),
+            onsettings: () => {
+                if (!this.isVisible) return;
+                this.followSize();
+                this.gridbar.refresh();
+            },
             onpicture: () => this.reference.follow.checked && this.reference.showLast(false),
         });
     }
@@ -99,6 +104,15 @@ class Editor {
         autosave.save(drawing, view);
         for (const target of this.config.targets) if (target.live) this.links.send(target);
         this.countTokens(drawing);
+    }
+
+    /** As long as nothing was done to an empty canvas, it is as large as what its target would make. */
+    followSize() {
+        const {store, links: {target}} = this;
+        if (target.live || store.drawing.regions.length || store.past.length) return;
+        const canvas = this.links.size(target);
+        const {width, height} = store.drawing.canvas;
+        if (canvas.width !== width || canvas.height !== height) store.begin({...store.drawing, canvas});
     }
 
     /** Ask for the token counts of texts that are new, once nobody types for a moment. */

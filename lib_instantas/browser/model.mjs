@@ -119,6 +119,12 @@ export class Store {
         this.listeners.push(listener);
     }
 
+    /** Begin with another drawing, before anything was done. */
+    begin(drawing) {
+        this.drawing = drawing;
+        this.look({});
+    }
+
     /** Make a change that can be undone. Changes in a row with the same `merge` key are undone together. */
     commit(drawing, {merge = null, view = {}} = {}) {
         if (drawing !== this.drawing) {

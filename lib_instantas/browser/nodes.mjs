@@ -5,6 +5,9 @@ import Konva from "./konva.mjs";
 import * as mask from "./mask.mjs";
 import * as model from "./model.mjs";
 
+/** Pixels that a region's name may take on the canvas. */
+const LONGEST_NAME = 160;
+
 const FILL = {plain: 0.18, selected: 0.26};
 
 export function faded(color, alpha) {
@@ -94,10 +97,11 @@ export function labelOf(region, viewport, masks) {
     const at = viewport.toFrame({x: Math.max(0, bounds.x), y: Math.max(0, bounds.y)});
     const label = new Konva.Label({x: at.x + 3, y: at.y + 3, opacity: region.enabled ? 1 : 0.5, listening: false});
     label.add(new Konva.Tag({fill: region.color, cornerRadius: 3}));
-    label.add(new Konva.Text({
+    const name = new Konva.Text({
         text: region.name, fontSize: 11, padding: 3, fill: "#fff", fontFamily: "system-ui, sans-serif", wrap: "none",
-        ellipsis: true, width: Math.min(160, 12 + 6.6 * region.name.length),
-    }));
+    });
+    if (name.width() > LONGEST_NAME) name.setAttrs({width: LONGEST_NAME, ellipsis: true});
+    label.add(name);
     return label;
 }
 

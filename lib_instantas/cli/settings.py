@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lib_instantas.agreement import readers
+from lib_instantas.agreement import help_of, readers
 from lib_instantas.methods import NAMES
 from lib_instantas.presets import PRESETS
 from lib_instantas.settings import allowed, names, option
@@ -30,7 +30,7 @@ def settings_table() -> str:
     rows = [("Setting", "Default", "Allowed", "Methods", "What it does"), ("---",) * 5]
     for name in names():
         field = option(name)
-        about = field.field_info.extra["help"]
+        about = help_of(name).replace("\n", " ")
         rows.append((f"`{name}`", f"`{_json(field.default)}`", allowed(name), _methods(name), about))
     return _table(rows)
 

@@ -33,7 +33,13 @@ from lib_instantas.methods.scalecrafter_tables import Level  # isort: skip
 from lib_instantas.methods.comparison import ContextGrid  # isort: skip
 from lib_instantas.methods.options import Wrap  # isort: skip
 
-register("direct", reads=(Wrap,), without=["compose"], seeded=lambda settings: False)(whole_canvas)
+register(
+    "direct",
+    reads=(Wrap,),
+    without=["compose"],
+    seeded=lambda settings: False,
+    about="the whole picture at once.",
+)(whole_canvas)
 
 __all__ = [
     "METHODS",

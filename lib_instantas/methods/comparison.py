@@ -9,7 +9,7 @@ from lib_instantas.capabilities import Capability
 from lib_instantas.methods.direct import Direct
 from lib_instantas.methods.options import Batch, Overlap, TileSide
 from lib_instantas.methods.overlapping import READS, overlapping_grid, stride_of, uniform
-from lib_instantas.methods.registry import Method, Request, register
+from lib_instantas.methods.registry import STANDALONE_ONLY, Method, Request, register
 from lib_instantas.tiling import Size, TilePlan, even_cuts, segments, tiles_of
 
 
@@ -39,6 +39,7 @@ class ContextGrid:
     needs=[Capability.GRADIENTS],
     without=["regions"],
     seeded=lambda settings: False,
+    about=STANDALONE_ONLY,
 )
 def sync_diffusion(request: Request) -> Method:
     """MultiDiffusion's tiles; the host pulls each towards one of them before every step (Lee et al. 2023)."""
@@ -51,6 +52,7 @@ def sync_diffusion(request: Request) -> Method:
     needs=[Capability.SECOND_PICTURE],
     without=["regions", "wrap"],
     seeded=lambda settings: False,
+    about=STANDALONE_ONLY,
 )
 def elastic_diffusion(request: Request) -> Method:
     """Tiles with context for the unconditional part; the host adds the prompt's from a small picture of the whole."""

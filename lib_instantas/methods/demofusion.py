@@ -13,7 +13,7 @@ from lib_instantas.capabilities import Capability
 from lib_instantas.methods.direct import Direct
 from lib_instantas.methods.options import Batch, Overlap, TileSide
 from lib_instantas.methods.overlapping import overlapping_axes, stride_of, uniform
-from lib_instantas.methods.registry import Method, Request, register
+from lib_instantas.methods.registry import STANDALONE_ONLY, Method, Request, register
 from lib_instantas.tiling import GRANULARITY, Segment, Size, Span, Tile, TilePlan, round_up, tiles_of
 
 
@@ -67,6 +67,7 @@ class ShakenGrid:
     reads=(Overlap, TileSide, Batch),
     needs=[Capability.LATENTS],
     without=["regions", "wrap", "compose", "style_alignment"],
+    about=STANDALONE_ONLY,
 )
 def demofusion(request: Request) -> Method:
     """The local paths of the last phase; a canvas that fits one tile is left to the model."""

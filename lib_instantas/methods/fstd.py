@@ -76,7 +76,11 @@ class DisplacedGrid:
         return displaced(axis, self._offset(evaluation, which))
 
 
-@register("FSTD", reads=(Fit, TileSide, Batch, Wrap))
+@register(
+    "FSTD",
+    reads=(Fit, TileSide, Batch, Wrap),
+    about="tiles at a random offset; pixels that no tile covers keep their last value.",
+)
 def fstd(request: Request) -> Method:
     """The grid that InstantAS would use, displaced at random; a canvas that fits one tile is left to the model."""
     grid = axes(request.canvas, request.side, request.settings.fit)

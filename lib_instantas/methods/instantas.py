@@ -21,6 +21,7 @@ FEW = 8
     "InstantAS",
     reads=(Bridging, Holding, Fit, TileSide, Batch, Wrap),
     seeded=lambda settings: settings.schedule == "random",
+    about="tiles that do not overlap and move at every step.",
 )
 def instantas(request: Request) -> Method:
     """The grid that the settings describe; a canvas that fits one tile is left to the model."""

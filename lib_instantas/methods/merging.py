@@ -13,7 +13,7 @@ from lib_instantas.capabilities import Capability
 from lib_instantas.methods.direct import Direct
 from lib_instantas.methods.options import Overlap, TileSide
 from lib_instantas.methods.overlapping import OverlappingGrid, stride_of, uniform
-from lib_instantas.methods.registry import Method, Request, register
+from lib_instantas.methods.registry import STANDALONE_ONLY, Method, Request, register
 from lib_instantas.tiling import TilePlan
 
 MERGED = 0.5
@@ -42,6 +42,7 @@ class MergedGrid:
     needs=[Capability.ATTENTION],
     without=["regions", "wrap"],
     seeded=lambda settings: False,
+    about=STANDALONE_ONLY,
 )
 def merge_attend_diffuse(request: Request) -> Method:
     """The grid that the settings describe; a canvas that fits one tile is left to the model."""

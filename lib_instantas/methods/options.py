@@ -29,13 +29,7 @@ class Choice(Options):
         "InstantAS",
         label="Method",
         choices=NAMES,
-        help="InstantAS: tiles that do not overlap and move at every step. SpotDiffusion: the same, rolled around the "
-        "picture at random. MultiDiffusion, Mixture of Diffusers and Guided Fusion: overlapping tiles, averaged "
-        "(slower). TwinDiffusion: averaged, and made alike from left to right. Latent Swap: overlapping tiles, "
-        "interleaved column by column. FSTD: tiles at a random offset; pixels that no tile covers keep their last"
-        " value. ScaleCrafter: the whole picture through convolutions that reach further, so that its subject is "
-        "not repeated. SaFa, Merge-Attend-Diffuse, DemoFusion, SyncDiffusion and ElasticDiffusion: standalone "
-        "only, for comparison. direct: the whole picture at once.",
+        help="How the picture is made.",
     )
 
 

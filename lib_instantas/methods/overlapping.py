@@ -111,7 +111,7 @@ def _register(name: str, weights: Weights) -> None:
     def factory(request: Request) -> Method:
         return overlapping_grid(request, weights)
 
-    register(name, reads=READS, seeded=lambda settings: False)(factory)
+    register(name, reads=READS, seeded=lambda settings: False, about="overlapping tiles, averaged (slower).")(factory)
 
 
 _register("MultiDiffusion", uniform)

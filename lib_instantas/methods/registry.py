@@ -75,6 +75,7 @@ class Declaration:
     needs: frozenset[Capability]
     without: tuple[str, ...]
     seeded: Callable[[MethodOptions], bool]
+    about: str = ""
 
     @property
     def settings(self) -> frozenset[str]:
@@ -84,6 +85,9 @@ class Declaration:
 
 METHODS: dict[str, Declaration] = {}
 
+STANDALONE_ONLY = "standalone only, for comparison."
+"""What is said of methods that no WebUI can run."""
+
 
 def register(
     name: str,
@@ -92,18 +96,20 @@ def register(
     needs: Collection[Capability] = (),
     without: Collection[str] = (),
     seeded: Callable[[MethodOptions], bool] = lambda settings: True,
+    about: str = "",
 ) -> Callable[[Factory], Factory]:
     """Make a factory selectable as `name` in the page, the API and X/Y/Z plots.
 
     `reads` are the groups of settings that it looks at. `needs` is what a host must be able to do besides evaluating
     tiles; only hosts that offer it run the method. `without` names settings that must keep their defaults with it.
     `seeded` says whether, with some settings, plans depend on the picture's seed; left out, they are taken to.
+    `about` says in a sentence what it does, after its name.
     """
 
     def add(factory: Factory) -> Factory:
         if name in METHODS:
             raise ValueError(f"InstantAS: there is a method {name!r} already")
-        METHODS[name] = Declaration(factory, tuple(reads), frozenset(needs), tuple(without), seeded)
+        METHODS[name] = Declaration(factory, tuple(reads), frozenset(needs), tuple(without), seeded, about)
         NAMES.append(name)
         return factory
 

@@ -17,7 +17,7 @@ from lib_instantas.capabilities import Capability
 from lib_instantas.methods.direct import Direct
 from lib_instantas.methods.overlapping import READS, overlapping_axes, stride_of
 from lib_instantas.methods.portions import portioned, seen_alone
-from lib_instantas.methods.registry import Method, Request, register
+from lib_instantas.methods.registry import STANDALONE_ONLY, Method, Request, register
 from lib_instantas.tiling import Segment, Size, TilePlan
 
 GUIDED = 0.3
@@ -91,7 +91,12 @@ def _interleaved(request: Request, guided: float) -> Method:
     return InterleavedGrid(request.canvas, request.side, stride, request.settings.wraps_per_axis, guided)
 
 
-@register("Latent Swap", reads=READS, seeded=lambda settings: False)
+@register(
+    "Latent Swap",
+    reads=READS,
+    seeded=lambda settings: False,
+    about="overlapping tiles, interleaved column by column (slower).",
+)
 def latent_swap(request: Request) -> Method:
     """Self-Loop Latent Swap alone, the paper's SaFa*: its tiles are all that it needs."""
     return _interleaved(request, 0.0)
@@ -103,6 +108,7 @@ def latent_swap(request: Request) -> Method:
     needs=[Capability.SECOND_PICTURE],
     without=["regions", "compose"],
     seeded=lambda settings: False,
+    about=STANDALONE_ONLY,
 )
 def safa(request: Request) -> Method:
     """Both swaps; the host makes the reference view."""

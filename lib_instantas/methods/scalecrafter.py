@@ -87,6 +87,7 @@ class Redilated:
     needs=[Capability.CONVOLUTIONS],
     without=["compose"],
     seeded=lambda settings: False,
+    about="the whole picture through convolutions that reach further, so that its subject is not repeated.",
 )
 def scalecrafter(request: Request) -> Method:
     """Dilated by the setting, or by the canvas's shorter side over the model's own; 1 or less is `direct`."""

@@ -40,7 +40,11 @@ class RolledGrid:
         return drawn.randrange(self.axes[which].length) if evaluation else 0
 
 
-@register("SpotDiffusion", reads=(TileSide, Batch, Wrap))
+@register(
+    "SpotDiffusion",
+    reads=(TileSide, Batch, Wrap),
+    about="tiles that do not overlap, rolled around the picture at random.",
+)
 def spotdiffusion(request: Request) -> Method:
     """Tiles of the native side; a canvas that fits one tile is left to the model."""
     grid = axes(request.canvas, request.side, "native")

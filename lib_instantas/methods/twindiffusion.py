@@ -85,7 +85,12 @@ class TwinGrid:
         return TilePlan(self.canvas, tiles_of(rows, columns), weights=uniform, closed=self.closed)
 
 
-@register("TwinDiffusion", reads=READS, seeded=lambda settings: False)
+@register(
+    "TwinDiffusion",
+    reads=READS,
+    seeded=lambda settings: False,
+    about="overlapping tiles, averaged and made alike from left to right (slower).",
+)
 def twin_diffusion(request: Request) -> Method:
     """The grid that the settings describe; a canvas that fits one tile is left to the model."""
     if request.fits_one_tile:

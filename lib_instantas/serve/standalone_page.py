@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from lib_instantas import __version__
+from lib_instantas.agreement import help_of
 from lib_instantas.cli.pictures import png_texts
 from lib_instantas.components import component_of
 from lib_instantas.editor.page import HIDDEN, PageConfig, Target
@@ -184,7 +185,7 @@ class StandalonePage:
 def _component(name: str, value: Any) -> Any:
     extra = option(name).field_info.extra
     component, limits = component_of(name, UPSCALERS if name == "compose_upscaler" else None)
-    return component(**limits, label=extra["label"], info=extra["help"], value=value, elem_id=f"{PREFIX}_{name}")
+    return component(**limits, label=extra["label"], info=help_of(name), value=value, elem_id=f"{PREFIX}_{name}")
 
 
 def _resolved(seed: float | None) -> int:

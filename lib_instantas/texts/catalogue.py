@@ -9,11 +9,12 @@ from pathlib import Path
 
 from lib_instantas.browser import FOLDER
 from lib_instantas.capabilities import Capability
+from lib_instantas.methods import METHODS, NAMES
 from lib_instantas.presets import PRESETS
 from lib_instantas.settings import names, option
 from lib_instantas.texts import messages
 from lib_instantas.texts.message import OWN, Template
-from lib_instantas.texts.panel import NOTES, TITLES, WORDS
+from lib_instantas.texts.panel import HINTS, NOTES, TITLES, WORDS
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "javascript"
 """What the host puts into every page."""
@@ -47,14 +48,19 @@ def panel_texts() -> list[str]:
     fields = [option(name).field_info.extra for name in names()]
     texts = [text for extra in fields for text in (extra["label"], extra["help"])]
     texts += [preset.about for preset in PRESETS.values()]
-    return [*texts, *TITLES.values(), *NOTES.values(), *WORDS.values()]
+    return [*texts, *TITLES.values(), *NOTES.values(), *HINTS.values(), *WORDS.values()]
 
 
 def message_texts() -> list[str]:
     """The templates of messages, and what is said of single settings and capabilities in them."""
     found = [text for text in vars(messages).values() if isinstance(text, Template)]
     allowed = [str(option(name).field_info.extra.get("allowed", "")) for name in names()]
-    return [*found, *filter(None, allowed), *(text for one in Capability for text in (one.words, one.instead))]
+    abouts = (METHODS[name].about for name in NAMES)
+    return [
+        *found,
+        *filter(None, (*abouts, *allowed)),
+        *(text for one in Capability for text in (one.words, one.instead)),
+    ]
 
 
 def browser_texts() -> list[str]:

@@ -13,6 +13,7 @@ OR = Template("{first} or {then}")
 """What puts several messages together."""
 
 # What a method does.
+METHODS_DO = Template("{before}\n{methods}: {about}")
 ONE_TILE = Template("1 tile of {size}")
 TILES = Template("{count} tiles of {size}")
 EVALUATIONS = Template("{tiles}, {evaluations} UNet evaluations")
@@ -32,25 +33,29 @@ SMALL = Template("{size}, {evaluations} UNet evaluations")
 DIRECT = Template("{evaluations} UNet evaluations of {size} at once, {times}")
 WHOLE = Template("{work}; the whole picture at once, {times}")
 FITS = Template("nothing to do, {size} fits one tile; {evaluations} UNet evaluations as without")
+REGIONS_ALONE = Template(
+    "{size} fits one tile, in which only the regions act; {evaluations} UNet evaluations as without"
+)
 SHORT = Template(
     "nothing to do, {size}'s shorter side is not longer than the model's own; {evaluations} UNet evaluations as without"
 )
-INSTEAD = Template(
-    "{work} of a tile instead of {evaluations} of {size}: about {share:.2g} times the work, and the memory of a tile"
-)
+INSTEAD = Template("{work} of a tile instead of {evaluations} of {size}: {cost}, in the memory of one tile")
+AS_MUCH = Template("about as much work as {other}")
+LESS = Template("about {share:.0%} of the work of {other}")
+MORE = Template("about {times} times as much work as {other}")
+AT_ONCE = Template("the whole picture at once")
+FROM_NOISE = Template("tiles from the first step on")
+NATIVE_SIZE = Template("the model's own size")
 TIMES_NATIVE = Template("{times:.1f} times the model's {size}")
 MOVES_DOWN = Template("the grid moves {down} px down at a time")
 MOVES_ACROSS = Template("the grid moves {across} px across at a time")
 MOVES_BOTH = Template("the grid moves {down} px down and {across} px across at a time")
 STANDS_STILL = Template("the grid stands still")
-BOTH_STAGES = Template("together about {share:.2g} times the work of tiles from noise")
+BOTH_STAGES = Template("together {cost}")
 UPSCALED = Template(
     "the given picture, {times:g} times as wide and high by {upscaler}, finished in tiles of about {size}"
 )
-UPSCALED_AFTERWARDS = Template(
-    "{line}; then the finished picture, {times:g} times as wide and high by {upscaler}, finished in tiles of about "
-    "{size}"
-)
+ENLARGED = Template("{given} → {size} by {upscaler}: {work}")
 OWN_SIZE = Template("The size is the panel's {size}, not the page's")
 INVERTED = Template("where a picture is given, {evaluations} more evaluations before them for its noise")
 SWITCHED_OFF = Template("Off. Switched on: {line}")
@@ -85,6 +90,11 @@ UPSCALED_TOO_LARGE = Template(
     "upscale_by must be less, so that no side is longer than {largest} on this server, got {value:g}, which makes "
     "{size}"
 )
+UPSCALE_BESIDE_CONTROLNET = Template(
+    "upscale_by must be 1 in txt2img beside ControlNet, got {value:g}: enlarge the picture in img2img, where the hints "
+    "are cut for each tile"
+)
+NOT_ENLARGED = Template("InstantAS: a picture could not be enlarged and is as it was: {reason}")
 EMPTY_OR_ONE_OF = Template("empty or one of {choices}")
 NO_LORA = Template("no LoRA here")
 TILE_TOO_LARGE = Template(
@@ -204,6 +214,16 @@ SET_TO = Template("{label} {value}")
 SWITCHED_ON_IN = Template("{label} on")
 SWITCHED_OFF_IN = Template("{label} off")
 EMPTIED_IN = Template("{label} (empty)")
+
+# With and without.
+NOTHING_TO_COMPARE = Template("Nothing to compare")
+SAME_WITHOUT = Template(
+    "with these settings InstantAS changes nothing about a picture of {size}, so both would be the same. Choose a "
+    "larger size, or draw regions"
+)
+SAME_AS_PRESET = Template("the panel has the settings of {preset} already, so both pictures would be the same")
+NOT_MADE = Template("The second picture could not be made")
+BESIDE = Template("{beside}: {reason}")
 
 # What the editor is answered.
 NO_DRAWING = Template('a drawing must be an object with "canvas" and "setup"')

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 TITLES = {
     "size": "Exact size",
-    "compose": "Compose first",
+    "compose": "Compose first: strength and LoRAs",
     "tiles": "Tiles and how they move",
     "style": "Style alignment",
-    "vae": "VAE in tiles",
+    "vae": "VAE and memory",
     "presets": "Presets of your own",
 }
 """Of the panel's groups."""
@@ -19,13 +19,25 @@ NOTES = {
     "size": "Only for sizes that the page's own Width and Height cannot be set to, such as 1209x523 or 8192x1024. Both "
     "at 0: the page's.",
     "upscale": "The picture that you give is enlarged first. A denoising strength of 0.2 to 0.4 keeps what it shows.",
-    "compose": "For Compose first. A higher strength lets the tiles change more of the small picture.",
-    "tiles": "Leave these unless you compare methods, see a seam, or run out of memory. What the method does not use "
-    "cannot be changed.",
+    "upscale_afterwards": "The finished picture is enlarged, and tiles add detail at a denoising strength of 0.3. At 1 "
+    "it stays as it is.",
+    "compose": "These act while Compose first is ticked. A higher strength lets the tiles change more of the small "
+    "picture.",
+    "tiles": "Leave these unless you compare methods, see a seam, or run out of memory. What does nothing beside the "
+    "other settings cannot be changed.",
     "style": "Where parts of a wide picture differ in colour though the prompt says nothing of it: try 0.4.",
     "vae": "Automatic does it. Take a smaller tile where decoding runs out of memory, fast where time matters.",
+    "defaults": "What the panel begins with. It shows what you change here after Reload UI; requests to the API that "
+    "leave a setting out follow at once.",
 }
 """When to touch the settings of a group."""
+
+HINTS = {
+    "edit_regions": "Draw parts of the picture that have prompts of their own, in the InstantAS tab.",
+    "clear_regions": "Take all regions out of this panel. What is drawn in the InstantAS tab stays there.",
+    "compare": "Make this picture twice with the same seed, with InstantAS and without, and lay both under a slider.",
+}
+"""What the buttons do, for whoever rests on them."""
 
 WORDS = {
     "preset": "Preset",
@@ -41,4 +53,5 @@ WORDS = {
     "comparison": "InstantAS: with and without",
     "without": "Without InstantAS",
     "style_picture": "Style picture",
+    "given": "Size of the given picture",
 }

@@ -99,7 +99,52 @@ def test_where_the_second_fails_the_first_is_there_and_why(make: Callable[..., P
     model.before_call = fail
     made = compared(make({"enabled": True}))
     assert len(made.images) == 1
-    assert made.comments == f"InstantAS: {WITHOUT}: out of memory\n"
+    assert made.comments == f"InstantAS: The second picture could not be made: {WITHOUT}: out of memory\n"
+
+
+SMALL = {"width": 128, "height": 128}
+"""The size that the model knows."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({}, SMALL),
+        ({"width": 125}, SMALL),
+        ({"method": "direct"}, {}),
+        ({"method": "ScaleCrafter"}, {"width": 384, "height": 128}),
+    ],
+)
+def test_what_would_be_the_same_is_made_once(
+    make: Callable[..., Processing], model: Any, settings: dict[str, Any], size: dict[str, int]
+) -> None:
+    given = {"enabled": True, **settings}
+    made = compared(make(given, **size))
+    calls = len(model.inputs)
+    assert_made(made, make(given, **size))
+    assert len(model.inputs) == 2 * calls
+    assert made.comments.startswith("InstantAS: Nothing to compare: with these settings InstantAS changes nothing")
+
+
+@pytest.mark.parametrize("settings", [{"wrap": "horizontal"}, {"tile": 64}])
+def test_what_differs_within_one_tile_is_compared(make: Callable[..., Processing], settings: dict[str, Any]) -> None:
+    made = compared(make({"enabled": True, **settings}, **SMALL))
+    assert len(made.images) == 2
+    assert not np.array_equal(*made.images)
+
+
+def test_a_preset_that_is_chosen_already_makes_nothing_more(make: Callable[..., Processing]) -> None:
+    made = compared(make({"enabled": True, "preset": "As in the paper"}), "As in the paper")
+    assert len(made.images) == 1
+    assert made.comments.startswith("InstantAS: Nothing to compare: the panel has the settings of As in the paper")
+
+
+def test_a_preset_that_changes_nothing_either_is_not_shown(make: Callable[..., Processing]) -> None:
+    made = compared(make({"enabled": True}, **SMALL), "As in the paper")
+    assert len(made.images) == 1
+    assert "Nothing to compare" in made.comments
+    other = compared(make({"enabled": True}, **SMALL), "Seamless texture")
+    assert len(other.images) == 2
 
 
 def test_a_preset_that_there_is_not_makes_nothing(make: Callable[..., Processing], model: Any) -> None:

@@ -167,5 +167,5 @@ def test_the_live_line_names_both_stages() -> None:
     assert line.startswith(
         "composed first: 1024x256, 20 UNet evaluations; then 4 tiles of 512x512, 40 UNet evaluations"
     )
-    share = float(re.search(r"; together about ([\d.]+) times the work of tiles from noise", line)[1])
-    assert share == pytest.approx(0.5 + 1 / 4, abs=0.02), "half of the steps in tiles, and a picture of a quarter"
+    share = int(re.search(r"; together about (\d+)% of the work of tiles from the first step on", line)[1])
+    assert share == pytest.approx(50 + 25, abs=2), "half of the steps in tiles, and a picture of a quarter"

@@ -77,13 +77,13 @@ def test_a_file_that_changes_is_read_anew_and_one_that_is_broken_is_left_out(
         ("None", "then about 4 tiles of 512x512, 80 UNet evaluations of a tile instead of 20 of 2048x512: about "),
         (
             "de_DE",
-            "danach etwa 4 Kacheln von 512x512, 80 Auswertungen des UNet mit je einer Kachel statt 20 mit 2048x512",
+            "danach etwa 4 Kacheln von 512x512, 80 UNet-Auswertungen mit je einer Kachel statt 20 mit 2048x512",
         ),
         (
             "ja_JP",
-            "次に、概算で 512x512 のタイル 4 枚、UNet の評価 80 回（タイル単位）。2048x512 全体を 20 回処理",
+            "次に、概算で 512x512 のタイル 4 枚、UNet の推論 80 回（タイル単位）。2048x512 全体を 20 回処理",
         ),
-        ("zh_CN", "然后 约 4 个 512x512 的分块，UNet 评估 80 次（每次一个分块），而不是处理 2048x512 20 次"),
+        ("zh_CN", "然后约 4 个 512x512 的分块，UNet 推理 80 次（每次一个分块），而不是处理 2048x512 20 次"),
     ],
 )
 def test_the_live_line_is_in_the_language_with_its_numbers(

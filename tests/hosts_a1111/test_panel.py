@@ -8,11 +8,20 @@ import gradio as gr
 import pytest
 from modules import processing, shared
 
+from lib_instantas.agreement import CAN_BE_IDLE
 from lib_instantas.hosts.a1111.panel import FromInfotext
 from lib_instantas.hosts.a1111.script import InstantASScript
-from lib_instantas.hosts.a1111.settings_page import add_options, default_settings, parse_arguments, with_setting
+from lib_instantas.hosts.a1111.settings_page import (
+    add_options,
+    choices_here,
+    default_settings,
+    help_here,
+    parse_arguments,
+    with_setting,
+)
 from lib_instantas.infotext import to_text
-from lib_instantas.settings import Settings, names
+from lib_instantas.settings import Settings, names, option
+from lib_instantas.texts.panel import NOTES, TITLES
 
 # The host's own gradio takes tooltips; plain gradio warns of them, and of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:You have unused kwarg", "ignore::DeprecationWarning")
@@ -48,7 +57,8 @@ def test_the_settings_page_offers_a_default_for_each_setting_but_those_of_one_pi
 ) -> None:
     monkeypatch.setattr(shared, "opts", shared.Options())
     add_options()
-    offered = {key.removeprefix("instantas_") for key in shared.opts.data_labels}
+    offered = {key.removeprefix("instantas_") for key in shared.opts.data_labels} - {"note"}
+    assert shared.opts.data_labels["instantas_note"].default == NOTES["defaults"]
     assert {"gamma", "schedule", "tile"} <= offered <= set(names()) - {"enabled", "width", "height", "regions"}
     assert default_settings() == Settings()
 
@@ -73,6 +83,51 @@ def test_the_panel_has_a_component_for_each_setting_with_its_default_and_limits(
     gamma = components[names().index("gamma")]
     assert (gamma.minimum, gamma.maximum) == (0, 1)
     assert not components[0].value
+
+
+def movable(script: InstantASScript) -> set[str]:
+    """What of the settings that can be idle a user can change."""
+    return {name for name in CAN_BE_IDLE if script.panel._by_name[name].interactive}
+
+
+@pytest.mark.parametrize(
+    ("settings", "moves", "stands"),
+    [
+        ({}, {"schedule", "edges", "tile"}, {"gamma", "overlap", "dilation", "upscaler", "region_binding"}),
+        ({"schedule": "cyclic"}, {"gamma"}, {"overlap"}),
+        ({"method": "MultiDiffusion"}, {"overlap"}, {"gamma", "schedule", "hold"}),
+        ({"compose": True}, {"compose_strength", "compose_lora"}, {"gamma"}),
+        ({"vae": "off"}, set(), {"vae_tile", "vae_mode"}),
+        ({"vae": "off", "wrap": "both"}, {"vae_tile", "vae_mode"}, {"edges"}),
+        ({"method": "direct", "style_alignment": 0.4}, {"fit", "tile", "style_reference"}, {"tile_batch"}),
+        ({"upscale_by": 2.0}, {"upscaler", "noise_inversion"}, {"gamma"}),
+        ({"method": "ScaleCrafter", "upscale_by": 2.0}, {"upscaler", "dilation"}, {"noise_inversion", "tile_batch"}),
+    ],
+)
+def test_only_what_does_something_can_be_moved(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], moves: set[str], stands: set[str]
+) -> None:
+    monkeypatch.setattr("lib_instantas.hosts.a1111.panel.default_settings", lambda: Settings(**settings))
+    script, _ = build_panel()
+    assert moves <= movable(script)
+    assert not stands & movable(script)
+
+
+def test_noise_can_be_inverted_wherever_a_picture_is_given() -> None:
+    assert "noise_inversion" in movable(build_panel("img2img")[0])
+    assert "noise_inversion" not in movable(build_panel("txt2img")[0])
+
+
+def test_no_title_of_a_group_is_the_label_of_a_setting() -> None:
+    labels = {option(name).field_info.extra["label"] for name in names()}
+    assert not labels & {*TITLES.values()}
+    assert len({*TITLES.values()}) == len(TITLES)
+
+
+def test_the_methods_help_is_of_those_that_are_offered() -> None:
+    lines = help_here("method").splitlines()
+    named = [name for line in lines[1:] for name in line.partition(": ")[0].split(", ")]
+    assert sorted(named) == sorted(choices_here("method") or [])
 
 
 def test_the_host_may_build_the_panel_again_without_losing_the_first() -> None:

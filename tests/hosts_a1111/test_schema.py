@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from modules import shared
 
-from lib_instantas.hosts.a1111.api import add_routes
+from lib_instantas.hosts.a1111.api import add_routes, schema
 from lib_instantas.settings import names
 
 
@@ -51,3 +51,9 @@ def test_the_schema_says_what_a_setting_can_be_here_and_which_methods_read_it() 
     assert described["gamma"]["methods"] == ["InstantAS"]
     assert described["overlap"]["maximum"] == 0.95
     assert "direct" not in described["compose"]["methods"]
+
+
+def test_the_methods_help_is_of_those_that_can_be_chosen() -> None:
+    said = schema()["properties"]["method"]
+    named = [name for line in said["help"].splitlines()[1:] for name in line.partition(": ")[0].split(", ")]
+    assert sorted(named) == sorted(said["enum"])

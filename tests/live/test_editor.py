@@ -75,6 +75,28 @@ def test_its_code_is_loaded_when_the_tab_is_first_opened(browser: Any, webui: We
     page.close()
 
 
+def canvas(editor: Surface) -> list[str]:
+    return [editor.page.locator(f".ias-canvas-{side}").input_value() for side in ("width", "height")]
+
+
+def test_the_canvas_is_as_large_as_what_is_made_until_something_is_drawn(page: Any, webui: WebUI, txt2img: Tab) -> None:
+    txt2img.small(384, 192)
+    open_editor(page)
+    editor = Surface(page, webui.url)
+    assert canvas(editor) == ["384", "192"]
+    page.locator("#tabs > .tab-nav button").first.click()
+    txt2img.open_panel()
+    txt2img.fill(txt2img.panel("width"), 1209)
+    open_editor(page)
+    expect(page.locator(".ias-canvas-width")).to_have_value("1209")
+    editor.draw_box((0.1, 0.1), (0.45, 0.9))
+    page.locator("#tabs > .tab-nav button").first.click()
+    txt2img.fill(txt2img.panel("width"), 640)
+    open_editor(page)
+    page.wait_for_timeout(1500)
+    assert canvas(editor) == ["1209", "192"]
+
+
 def test_what_is_drawn_is_sent_and_made(editor: Surface, txt2img: Tab) -> None:
     editor.set_canvas(512, 256)
     editor.draw_box((0.1, 0.1), (0.45, 0.9))

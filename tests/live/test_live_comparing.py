@@ -107,7 +107,7 @@ def test_in_img2img_the_given_picture_is_enlarged_with_and_without(
     img2img: Tab, client: Client, tmp_path: Path, theme: str
 ) -> None:
     img2img.choose(img2img.panel("preset"), "Upscale")
-    img2img.wait_for_line("2 times as wide and high")
+    img2img.wait_for_line("120x88 → 240x176 by Lanczos: ")
     img2img.fill("#img2img_steps", 4)
     img2img.page.wait_for_timeout(1000)
     before = fields(img2img)
@@ -174,6 +174,19 @@ def test_the_hosts_list_compares_with_a_preset_until_the_next_picture(txt2img: T
     expect(txt2img.page.locator(comparison(txt2img))).to_have_count(0)
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_would_be_the_same_is_made_once_and_said(txt2img: Tab, theme: str) -> None:
+    txt2img.small(128, 128)
+    txt2img.wait_for_line("nothing to do, 128x128 fits one tile")
+    txt2img.page.click(txt2img.panel("compare"))
+    said = txt2img.page.locator(f"{comparison(txt2img)} .instantas-told")
+    expect(said).to_contain_text("Nothing to compare: with these settings InstantAS changes nothing", timeout=90_000)
+    assert len(made(txt2img)) == 1
+    expect(chosen_script(txt2img)).to_have_value("None")
+    txt2img.page.locator(f"{comparison(txt2img)} button").click()
+    expect(said).to_have_count(0)
+
+
 def wait_until(client: Client, *states: str) -> None:
     """Wait until the host says one of these of its job."""
     deadline = time.monotonic() + 90
@@ -207,6 +220,22 @@ def test_the_api_makes_both_too(client: Client) -> None:
     without = client.txt2img(**{**asked, "width": 336})
     assert difference(both.images[1], without.images[0]) < 1
     assert both.info["infotexts"][1] == without.infotext
+
+
+LEFT = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a dog"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [({}, 1), ({"style_alignment": 0.4}, 1), ({"vae": "on"}, 1), ({"regions": [LEFT]}, 2), ({"wrap": "both"}, 2)],
+)
+def test_in_one_tile_there_are_two_only_where_something_acts(
+    client: Client, settings: dict[str, Any], count: int
+) -> None:
+    asked = {"width": 128, "height": 128, "steps": 2, **ASKED}
+    made = client.txt2img({"enabled": True, **settings}, script_name=SCRIPT, script_args=[], **asked)
+    assert len(made.images) == count
+    assert all(difference(made.images[0], other) > 0.1 for other in made.images[1:])
 
 
 def test_a_given_picture_is_enlarged_in_both(client: Client) -> None:

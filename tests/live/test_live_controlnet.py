@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from client import Client, Made, encoded, gap
+from client import Client, Made, RefusedError, encoded, gap
 from infotexts import done
 from PIL import Image
 from safetensors.torch import save_file
@@ -130,6 +130,21 @@ def test_the_hint_matters_and_is_restored(client: Client) -> None:
     assert not np.array_equal(with_hint.pixels, without.pixels)
     assert np.array_equal(untiled.pixels, make(client, None, place_picture()).pixels)
     assert np.array_equal(with_hint.pixels, make(client, ON, place_picture()).pixels)
+
+
+def test_enlarging_in_txt2img_is_refused_before_anything_is_made_while_hints_would_be_in_the_way(
+    client: Client,
+) -> None:
+    make(client, None, place_picture(), width=64, height=64)
+    client.post("/test/begin")
+    enlarging = {**ON, "upscale_by": 2}
+    if is_built_in():  # its hints are no part of the model
+        assert make(client, enlarging, place_picture(), steps=2).images[0].size == (640, 384)
+        return
+    with pytest.raises(RefusedError, match="422: InstantAS: upscale_by must be 1 in txt2img beside ControlNet, got 2"):
+        make(client, enlarging, place_picture())
+    assert client.get("/test/seen") == []
+    assert client.txt2img(enlarging).images[0].size == (640, 384)
 
 
 def test_both_passes_of_hires_fix_have_the_hint_of_their_size(client: Client) -> None:

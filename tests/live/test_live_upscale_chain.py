@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from client import Client, Made, difference, same
-from infotexts import done
+from client import Client, Made, RefusedError, difference, same
+from infotexts import done, recorded
 from webui import EXTENSION, HERE, PROBE, WebUI, running
 
 HIRES = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Nearest", "denoising_strength": 0.5, "width": 192}
@@ -21,7 +21,8 @@ UPSCALE = {"enabled": True, "preset": "Upscale", "tile": 128}
 
 @pytest.fixture(scope="module")
 def chain(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    extensions = {"instantas": EXTENSION, "probe": PROBE, "detailer": HERE / "detailer_extension"}
+    extensions = {"instantas": EXTENSION, "probe": PROBE}
+    extensions |= {name: HERE / f"{name}_extension" for name in ("detailer", "wildcards")}
     with running(WebUI(tmp_path_factory.mktemp("chain"), extensions, models)) as webui:
         webui.client.txt2img(width=64, height=64, steps=1)
         yield webui.client
@@ -99,3 +100,120 @@ def test_nothing_is_left_behind(chain: Client) -> None:
     assert changes(chain, UPSCALE) - of_the_host == set()
     assert chain.get("/test/leftovers") == {"TiledSampling": 0, "TiledDenoiser": 0}
     assert same(chain.txt2img(), before)
+
+
+SMALL = {"width": 128, "height": 128, "steps": 6, "sampler_name": "Euler"}
+"""Of one tile, and so of one call of the UNet in each step; enlarged it has four tiles."""
+IN_THE_MIDDLE = 6 + 3
+"""The call in which the first picture is being enlarged: its third tile."""
+STOPPED = "upscale_by had no effect: it was stopped"
+LEFT = {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}
+
+
+def test_styles_are_in_the_prompts_of_the_regions_too(chain: Client) -> None:
+    styled = {"styles": ["Live"], **SMALL}
+    settings = {**UPSCALE, "regions": [{"shape": LEFT, "prompt": "a dog", "negative_prompt": "cats"}]}
+    first = chain.txt2img({**settings, "upscale_by": 1}, **styled)
+    by_hand = chain.img2img(first.images[0], settings, denoising_strength=0.3, **styled)
+    made = chain.txt2img(settings, **styled)
+    assert made.images[0].size == (256, 256)
+    assert difference(made.images[0], by_hand.images[0]) < ROUNDING
+    assert f"; upscaling: {done(by_hand).partition(',')[0]}" in done(made)
+    unstyled = chain.txt2img(settings, **SMALL)
+    assert difference(made.images[0], unstyled.images[0]) > ROUNDING
+
+
+@pytest.mark.parametrize("batch", [{"batch_size": 2}, {"n_iter": 2}])
+def test_each_picture_is_enlarged_with_its_own_choice_of_wildcards(chain: Client, batch: dict[str, int]) -> None:
+    both = chain.txt2img({**UPSCALE, "regions": [region("a {red|blue} dragon")]}, **SMALL, **batch)
+    for i, colour in enumerate(("red", "blue")):
+        alone = chain.txt2img({**UPSCALE, "regions": [region(f"a {colour} dragon")]}, **SMALL, seed=5 + i)
+        assert both.images[i - 2].size == alone.images[0].size == (256, 256)
+        assert difference(both.images[i - 2], alone.images[0]) < ROUNDING
+        said = recorded(both.info["infotexts"][i - 2])["settings"]["regions"]["regions"][0]
+        assert said["prompt"] == f"a {colour} dragon"
+
+
+def region(prompt: str) -> dict[str, Any]:
+    return {"shape": LEFT, "prompt": prompt}
+
+
+def test_interrupted_in_the_middle_the_finished_picture_is_there_as_it_was(chain: Client) -> None:
+    plain = chain.txt2img({**UPSCALE, "upscale_by": 1}, **SMALL)
+    chain.post("/test/begin", {"at": IN_THE_MIDDLE, "action": "interrupt"})
+    made = chain.txt2img(UPSCALE, **SMALL, n_iter=2)
+    assert len(chain.get("/test/seen")) == IN_THE_MIDDLE
+    assert [image.size for image in made.images] == [(128, 128)]
+    assert same(made, plain)
+    assert done(made) == f"{done(plain)}, {STOPPED}"
+    assert "Size: 128x128" in made.infotext
+    after = chain.txt2img(UPSCALE, **SMALL)
+    assert after.images[0].size == (256, 256)
+    assert "had no effect" not in done(after)
+
+
+@pytest.mark.parametrize("batch", [{"batch_size": 2}, {"n_iter": 2}])
+def test_skipped_one_picture_stays_as_it_was_and_the_next_is_enlarged(chain: Client, batch: dict[str, int]) -> None:
+    plain = chain.txt2img({**UPSCALE, "upscale_by": 1}, **SMALL)
+    second = chain.txt2img(UPSCALE, **SMALL, seed=6)
+    chain.post("/test/begin", {"at": IN_THE_MIDDLE, "action": "skip"})
+    made = chain.txt2img(UPSCALE, **SMALL, **batch)
+    chain.get("/test/seen")
+    first, other = made.images[-2:]
+    assert (first.size, other.size) == ((128, 128), (256, 256))
+    assert difference(first, plain.images[0]) < ROUNDING
+    assert difference(other, second.images[0]) < ROUNDING
+    assert [STOPPED in text for text in made.info["infotexts"][-2:]] == [True, False]
+    assert ["upscaling: " in text for text in made.info["infotexts"][-2:]] == [False, True]
+
+
+def test_a_picture_that_is_skipped_before_it_is_finished_is_not_enlarged(chain: Client) -> None:
+    chain.post("/test/begin", {"at": 2, "action": "skip"})
+    made = chain.txt2img(UPSCALE, **SMALL, n_iter=2)
+    chain.get("/test/seen")
+    assert [image.size for image in made.images[-2:]] == [(128, 128), (256, 256)]
+    assert [STOPPED in text for text in made.info["infotexts"][-2:]] == [True, False]
+
+
+def test_a_stop_after_the_current_picture_lets_it_be_enlarged(chain: Client) -> None:
+    chain.post("/test/begin", {"at": 2, "action": "stop"})
+    made = chain.txt2img(UPSCALE, **SMALL, n_iter=2)
+    chain.get("/test/seen")
+    assert [image.size for image in made.images] == [(256, 256)]
+    assert "had no effect" not in done(made)
+
+
+@pytest.mark.parametrize("action", ["interrupt", "skip"])
+def test_nothing_is_left_behind_where_enlarging_ends_early(chain: Client, action: str) -> None:
+    before = chain.txt2img()
+    by_the_host_itself = chain.changes(action, 3, None, **SMALL)
+    assert chain.changes(action, IN_THE_MIDDLE, UPSCALE, **SMALL) - by_the_host_itself == set()
+    assert chain.get("/test/leftovers") == {"TiledSampling": 0, "TiledDenoiser": 0}
+    assert same(chain.txt2img(), before)
+
+
+def test_where_enlarging_fails_the_finished_picture_is_there_and_why(chain: Client) -> None:
+    plain = chain.txt2img({**UPSCALE, "upscale_by": 1}, **SMALL)
+    chain.post("/test/begin", {"at": IN_THE_MIDDLE, "action": "raise"})
+    made = chain.txt2img(UPSCALE, **SMALL)
+    chain.get("/test/seen")
+    assert same(made, plain)
+    assert "upscale_by had no effect: the UNet failed on purpose" in made.infotext
+    assert chain.get("/test/leftovers") == {"TiledSampling": 0, "TiledDenoiser": 0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"upscaler": "No such"}, "upscaler must be one of"),
+        ({"upscale_by": 9}, "upscale_by must be between 1 and 8"),
+        ({"method": "ScaleCrafter", "compose": True}, "compose must be False with the method ScaleCrafter"),
+    ],
+)
+def test_what_can_be_known_is_refused_before_anything_is_made(
+    chain: Client, settings: dict[str, Any], words: str
+) -> None:
+    chain.post("/test/begin")
+    with pytest.raises(RefusedError, match=f"422: InstantAS: {words}"):
+        chain.txt2img({**UPSCALE, **settings}, **SMALL)
+    assert chain.get("/test/seen") == []

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 from webui import WebUI
 from webui_tab import Tab, opened
+
+from lib_instantas.texts.panel import HINTS, NOTES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -115,6 +119,7 @@ def test_send_to_img2img_takes_the_settings_along(txt2img: Tab) -> None:
     txt2img.open_panel()
     txt2img.small()
     txt2img.unfold_details()
+    txt2img.choose(txt2img.panel("schedule"), "cyclic")
     txt2img.fill(txt2img.panel("gamma"), 0.125)
     txt2img.fill(txt2img.panel("width"), 301)
     txt2img.generate()
@@ -128,6 +133,72 @@ def test_send_to_img2img_takes_the_settings_along(txt2img: Tab) -> None:
     assert img2img.value("gamma") == "0.125"
     img2img.generate()
     assert img2img.picture_size() == (301, 192)
+
+
+def movable(tab: Tab, name: str) -> Any:
+    return tab.page.locator(f"{tab.panel(name)} input").first
+
+
+def test_what_does_nothing_cannot_be_moved(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.unfold_details()
+    expect(movable(txt2img, "gamma")).to_be_disabled()
+    txt2img.choose(txt2img.panel("schedule"), "cyclic")
+    expect(movable(txt2img, "gamma")).to_be_enabled()
+    txt2img.choose(txt2img.panel("method"), "MultiDiffusion")
+    expect(movable(txt2img, "gamma")).to_be_disabled()
+    expect(movable(txt2img, "overlap")).to_be_enabled()
+    txt2img.page.click(f"{txt2img.panel('compose_details')} > .label-wrap")
+    for name in ("compose_strength", "compose_upscaler"):
+        expect(movable(txt2img, name)).to_be_disabled()
+    txt2img.page.check(f"{txt2img.panel('compose')} input")
+    for name in ("compose_strength", "compose_upscaler"):
+        expect(movable(txt2img, name)).to_be_enabled()
+
+
+def test_txt2img_can_be_told_to_enlarge_and_says_to_what(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.small(128, 128, steps=10)
+    txt2img.page.click(f"{txt2img.panel('upscale_details')} > .label-wrap")
+    txt2img.fill(txt2img.panel("upscale_by"), 2)
+    txt2img.wait_for_line("; then 128x128 → 256x256 by Lanczos: 4 tiles of 128x128, 16 UNet evaluations of a tile")
+    txt2img.generate()
+    assert txt2img.picture_size() == (256, 256)
+    assert "4 tiles of 128x128, 16 UNet evaluations" in txt2img.infotext()
+
+
+def test_img2img_says_from_what_to_what_a_picture_is_enlarged(txt2img: Tab, webui: WebUI, tmp_path: Path) -> None:
+    page, img2img = txt2img.page, Tab(txt2img.page, "img2img")
+    page.locator("#tabs > .tab-nav button").nth(1).click()
+    img2img.open_panel()
+    img2img.choose(img2img.panel("preset"), "Upscale")
+    img2img.wait_for_line("the given picture, 2 times as wide and high by Lanczos, finished in tiles of about 128x128")
+    for size in ((160, 96), (200, 104)):
+        webui.client.txt2img(width=size[0], height=size[1], steps=1).images[0].save(tmp_path / "given.png")
+        page.locator("#img2img_image input[type=file], #img2img_image .image-container input").first.set_input_files(
+            str(tmp_path / "given.png")
+        )
+        img2img.wait_for_line(f"{size[0]}x{size[1]} → {2 * size[0]}x{2 * size[1]} by Lanczos: ")
+        if page.locator("#img2img_image [aria-label='Remove Image']").count():
+            page.locator("#img2img_image [aria-label='Remove Image']").first.click()
+            img2img.wait_for_line("the given picture, 2 times as wide and high")
+
+
+@pytest.mark.parametrize("name", ["edit_regions", "clear_regions", "compare"])
+def test_buttons_say_what_they_do(txt2img: Tab, name: str) -> None:
+    txt2img.open_panel()
+    expect(txt2img.page.locator(txt2img.panel(name))).to_have_attribute("title", HINTS[name])
+
+
+def test_the_methods_help_is_of_those_that_can_be_chosen(txt2img: Tab) -> None:
+    txt2img.open_panel()
+    txt2img.unfold_details()
+    shown = txt2img.page.locator(f"{txt2img.panel('method')} [title], {txt2img.panel('method')}[title]").first
+    title = shown.get_attribute("title")
+    txt2img.page.click(f"{txt2img.panel('method')} input")
+    offered = [text.strip(" ✓\n") for text in txt2img.page.locator(f"{txt2img.panel('method')} li").all_inner_texts()]
+    named = [name for line in title.splitlines()[1:] for name in line.partition(": ")[0].split(", ")]
+    assert sorted(named) == sorted(offered)
 
 
 def test_an_xyz_plot_from_the_page(txt2img: Tab) -> None:
@@ -145,6 +216,8 @@ def test_the_settings_page_chooses_the_defaults(page: Any, webui: WebUI) -> None
     page.click("text=Settings >> nth=0")
     page.fill("#settings_search textarea, #settings_search input", "Bridging")
     page.wait_for_selector("#setting_instantas_gamma", state="visible")
+    assert NOTES["defaults"] in page.inner_text("#settings")
+    assert "Reload UI" not in page.inner_text("#setting_instantas_gamma")
     assert page.locator("#setting_instantas_gamma input").first.input_value() == "0.25"
     webui.client.post("/sdapi/v1/options", {"instantas_gamma": 0.4})
     made = webui.client.txt2img({"enabled": True})

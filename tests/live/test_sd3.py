@@ -70,6 +70,15 @@ def test_tiles_beyond_the_table_of_positions_are_refused_by_name(client: Client)
             make(client, settings, **BEYOND)
 
 
+def test_what_could_not_be_enlarged_is_refused_before_anything_is_made(client: Client) -> None:
+    make(client, None)
+    client.post("/test/begin")
+    words = "positions for 1536 pixels a side and would be asked about 2560x1536 at once"
+    with pytest.raises(RefusedError, match=f"422: InstantAS: .* {words}"):
+        make(client, {**ON, "method": "direct", "upscale_by": 8})
+    assert client.get("/test/seen") == []
+
+
 @pytest.mark.parametrize("method", ["InstantAS", "MultiDiffusion", "Mixture of Diffusers"])
 @pytest.mark.parametrize("size", [(333, 187), (323, 200)], ids=str)
 def test_windows_are_even_also_where_the_canvas_is_not(client: Client, method: str, size: tuple[int, int]) -> None:

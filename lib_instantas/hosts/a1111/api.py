@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import shared
 
-from lib_instantas.agreement import Offer, choices_of, readers
+from lib_instantas.agreement import Offer, choices_of, help_of, readers
 from lib_instantas.hosts.a1111.offers import offer_of_host
 from lib_instantas.hosts.a1111.own_presets import preset_names
 from lib_instantas.presets import KEY
@@ -38,6 +38,7 @@ SAID_IN_A_SCHEMA = ("title", "type", "default", "minimum", "maximum", "step", "l
 def _described(name: str, setting: dict[str, Any], offer: Offer) -> dict[str, Any]:
     """One setting: what a JSON schema says of it, what it can be on this host, and which methods read it."""
     said: dict[str, Any] = {key: setting[key] for key in SAID_IN_A_SCHEMA if key in setting}
+    said["help"] = str(help_of(name, offer))
     if "choices" in setting:
         said["enum"] = choices_of(name, offer)
     if methods := readers(name):

@@ -20,18 +20,18 @@ from modules import extra_networks, paths, processing, shared
 from PIL import Image
 from torch import Tensor
 
+from lib_instantas.errors import told
 from lib_instantas.hosts.a1111.generation import Generation, generation_of
-from lib_instantas.hosts.a1111.parts.controlnet import units_of
-from lib_instantas.hosts.a1111.report import FIRST_PASS, INVERSION, UPSCALING
+from lib_instantas.hosts.a1111.language import here, is_asked_by_the_api
+from lib_instantas.hosts.a1111.report import FIRST_PASS, INVERSION, UPSCALING, Enlarging
 from lib_instantas.hosts.a1111.sizes import cropped, slack_of
+from lib_instantas.hosts.a1111.upscaling import STRENGTH, upscales_afterwards
 from lib_instantas.regions import Region
 from lib_instantas.regions_json import setup_to_text
 from lib_instantas.settings import Settings
+from lib_instantas.texts import messages
 
 logger = logging.getLogger(__name__)
-
-STRENGTH = 0.3
-"""Denoising strength of the job: what the button under a gallery chooses for img2img."""
 
 ALIKE = (
     *("sd_model", "outpath_samples", "outpath_grids", "steps", "cfg_scale", "sampler_name", "scheduler", "tiling"),
@@ -39,50 +39,78 @@ ALIKE = (
 )
 """What the job has in common with the one whose picture it is given, as far as the host knows it."""
 
+STOPPED = "upscale_by had no effect: it was stopped"
+"""What the metadata say of a picture that stayed as it was."""
+
 LAST_GENERATION = "params.txt"
 """Where the host keeps the parameters of what was made last, for the page to read back."""
-
-
-def upscales_afterwards(p: Any, settings: Settings) -> bool:
-    """Whether the pictures of `p` are to be enlarged when they are finished: in txt2img."""
-    return settings.upscale_by != 1 and not hasattr(p, "init_images")
 
 
 def upscaled_afterwards(
     p: Any, generation: Generation, script: Any, pictures: Sequence[Tensor], batch: int
 ) -> Sequence[Tensor]:
-    """The pictures of a batch [3, H, W] in 0..1, enlarged; as they are where the generation was interrupted.
+    """The pictures of a batch [3, H, W] in 0..1, enlarged.
 
-    Where they cannot be enlarged the metadata say so, and what is there is not lost.
+    A picture whose enlarging is interrupted, skipped or fails stays as it was, whole, and the metadata say why. After
+    "Skip" the next one is enlarged; what was skipped or interrupted before it was finished is not begun.
     """
     if not upscales_afterwards(p, generation.settings):
         return pictures
-    if any(True for _ in units_of(p)):
-        generation.report.remark = "upscale_by has no effect in txt2img beside ControlNet: upscale in img2img"
-        return pictures
-    shared.state.job_count += len(pictures)
-    first = batch * p.batch_size
-    try:
-        with _last_generation_kept():
-            return [_upscaled(p, generation, script, one, first + index) for index, one in enumerate(pictures)]
-    except Exception as error:
-        logger.exception("InstantAS: the picture could not be upscaled")
-        generation.report.remark = f"upscale_by had no effect: {error}"
-        return pictures
+    first, enlarged = batch * p.batch_size, []
+    for index, pixels in enumerate(pictures, first):
+        large, done = pixels, Enlarging(remark=STOPPED)
+        if not _is_stopped():
+            shared.state.job_count += 1
+            try:
+                with _last_generation_kept(), _finished_before_a_stop():
+                    large, done = _upscaled(p, generation, script, pixels, index)
+            except Exception as error:
+                logger.exception("InstantAS: the picture could not be upscaled")
+                done = Enlarging(remark=f"upscale_by had no effect: {error}")
+                _comment(p, error)
+            if shared.state.skipped:  # that one alone
+                shared.state.skipped = False
+        generation.report.enlarged[index] = done
+        enlarged.append(large)
+    return enlarged
 
 
-def _upscaled(p: Any, generation: Generation, script: Any, pixels: Tensor, index: int) -> Tensor:
-    if shared.state.interrupted or shared.state.skipped:
-        return pixels
+def _upscaled(p: Any, generation: Generation, script: Any, pixels: Tensor, index: int) -> tuple[Tensor, Enlarging]:
     size, closed = generation.exact_size(p), generation.settings.wraps_per_axis
     job = _job(p, generation, script, cropped(_picture(pixels), size, slack_of(p), closed), index)
     made = processing.process_images(job)
+    if _is_stopped() or not made.images:
+        return pixels, Enlarging(remark=STOPPED)
     inner = generation_of(job)
-    if inner is not None:
-        passes = inner.report.passes
-        generation.report.passes |= {f"{UPSCALING}, {INVERSION}": passes[INVERSION]} if INVERSION in passes else {}
-        generation.report.passes |= {UPSCALING: passes[FIRST_PASS]} if FIRST_PASS in passes else {}
-    return _pixels(made.images[made.index_of_first_image]) if made.images else pixels
+    passes = {} if inner is None else inner.report.passes
+    names = {INVERSION: f"{UPSCALING}, {INVERSION}", FIRST_PASS: UPSCALING}
+    done = Enlarging({said: passes[name] for name, said in names.items() if name in passes})
+    return _pixels(made.images[made.index_of_first_image]), done
+
+
+def _is_stopped() -> bool:
+    return bool(shared.state.interrupted or shared.state.skipped)
+
+
+@contextmanager
+def _finished_before_a_stop() -> Iterator[None]:
+    """Whoever asks for a stop after this picture, on a host that can, gets it enlarged."""
+    before = getattr(shared.state, "stopping_generation", False)
+    if not before:
+        yield
+        return
+    shared.state.stopping_generation = False
+    try:
+        yield
+    finally:
+        shared.state.stopping_generation = True
+
+
+def _comment(p: Any, error: Exception) -> None:
+    """Say below the pictures why one was not enlarged."""
+    if hasattr(p, "comment"):
+        why = messages.NOT_ENLARGED(reason=told(error))
+        p.comment(why if is_asked_by_the_api(p) else here(why))
 
 
 def _job(p: Any, generation: Generation, script: Any, picture: Image.Image, index: int) -> Any:

@@ -11,7 +11,8 @@ import gradio as gr
 from modules import processing, scripts, shared
 
 from lib_instantas.errors import told
-from lib_instantas.hosts.a1111.language import is_asked_by_the_api, reason
+from lib_instantas.hosts.a1111.generation import generation_of
+from lib_instantas.hosts.a1111.language import here, is_asked_by_the_api
 from lib_instantas.hosts.a1111.own_presets import preset_names
 from lib_instantas.hosts.a1111.presets import with_preset
 from lib_instantas.hosts.a1111.samplers import refusal
@@ -19,6 +20,8 @@ from lib_instantas.hosts.a1111.script import arguments_of, change_argument
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
 from lib_instantas.hosts.a1111.upscaling import upscaling_of
 from lib_instantas.presets import KEY
+from lib_instantas.texts import messages
+from lib_instantas.texts.message import Message
 from lib_instantas.texts.panel import WORDS
 from lib_instantas.tiling import LATENT_SCALE, Size, round_up
 
@@ -28,6 +31,8 @@ TITLE = WORDS["comparison"]
 """Of the entry in the host's list of scripts; `javascript/instantas_compare.js` knows it too."""
 
 WITHOUT = WORDS["without"]
+
+NOTHING = messages.NOTHING_TO_COMPARE()
 
 OWN_TO_A_COPY = ("extra_generation_params", "override_settings", "styles", "comments", "init_images")
 """What a generation changes in place, and shallow copies would share."""
@@ -57,23 +62,51 @@ class ComparisonScript(scripts.Script):
         return [beside]
 
     def run(self, p: Any, beside: str = WITHOUT, *_: Any) -> Any:
-        """Both generations; interrupted, or where the second fails, what there is. SettingsError for no such preset."""
+        """Both generations; where both would be the same, interrupted, or where the second fails, what there is.
+
+        SettingsError for no such preset.
+        """
         changes = {"enabled": False} if beside == WITHOUT else {**with_preset({KEY: beside}), "enabled": True}
         processing.fix_seed(p)
+        one, other = _changed(p, {"enabled": True}), _changed(p, changes)
+        are_alike = parse_arguments(arguments_of(one)) == parse_arguments(arguments_of(other))
         shared.state.job_count = 2 * p.n_iter
-        first = processing.process_images(_changed(p, {"enabled": True}))
+        first = processing.process_images(one)
         if shared.state.interrupted or getattr(shared.state, "stopping_generation", False):
             return first
-        other = _changed(p, changes)
+        if are_alike:
+            return _alone(p, first, NOTHING, messages.SAME_AS_PRESET(preset=beside))
+        if beside == WITHOUT and not _acts(one):
+            return _alone(p, first, NOTHING, _nothing_changes(first))
         if beside == WITHOUT:
             other.height, other.width = _canvas(p)
         try:
-            return _both(first, processing.process_images(other), p.batch_size * p.n_iter)
+            second = processing.process_images(other)
         except Exception as error:
             logger.exception("InstantAS: the second picture of the comparison failed")
-            why = told(error) if is_asked_by_the_api(p) else reason(error)
-            first.comments = f"{getattr(first, 'comments', '')}InstantAS: {beside}: {why}\n"
-            return first
+            second_is = Message(WITHOUT) if beside == WITHOUT else beside
+            return _alone(p, first, messages.NOT_MADE(), messages.BESIDE(beside=second_is, reason=told(error)))
+        if not (_acts(one) or _acts(other)):
+            return _alone(p, first, NOTHING, _nothing_changes(first))
+        return _both(first, second, p.batch_size * p.n_iter)
+
+
+def _acts(p: Any) -> bool:
+    """Whether what was made by a processing object is another picture than without the extension."""
+    generation = generation_of(p)
+    return generation is not None and generation.acts
+
+
+def _nothing_changes(made: Any) -> Message:
+    return messages.SAME_WITHOUT(size=f"{made.width}x{made.height}")
+
+
+def _alone(p: Any, made: Any, title: Message, why: str) -> Any:
+    """What was made first, by itself, and below it why nothing is beside it; the page looks for the title."""
+    comment = messages.SAID_BY(message=messages.OF(place=title, problem=why))
+    said = comment if is_asked_by_the_api(p) else here(comment)
+    made.comments = f"{getattr(made, 'comments', '')}{said}\n"
+    return made
 
 
 def _changed(p: Any, changes: Mapping[str, Any]) -> Any:

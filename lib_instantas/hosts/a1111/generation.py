@@ -21,8 +21,8 @@ from lib_instantas.hosts.a1111.language import for_the_asker
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.hosts.a1111.sizes import exact_size
-from lib_instantas.hosts.a1111.upscaling import Upscaling
-from lib_instantas.hosts.a1111.vae import TiledVAE
+from lib_instantas.hosts.a1111.upscaling import Upscaling, check_chain
+from lib_instantas.hosts.a1111.vae import NAMES, TiledVAE
 from lib_instantas.hosts.a1111.wildcards import TravellingPrompts, travelling_prompts
 from lib_instantas.infotext import KEY
 from lib_instantas.replacing import replaced
@@ -48,7 +48,7 @@ class Generation:
     """The settings, the report, the autoencoder and the sampling of one processing object.
 
     `sampling` is the pass that is under way, None outside the sampler; `native` the side that the picture was laid out
-    for, in latent pixels, None before that.
+    for, in latent pixels, None before that. `aligned` says whether its noise was turned towards a reference.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,6 +60,7 @@ class Generation:
         self.travelling: TravellingPrompts | None = None
         self.native: int | None = None
         self.sampling: TiledSampling | None = None
+        self.aligned = False
         self._depth = 0
 
     def exact_size(self, p: Any) -> Size | None:
@@ -72,10 +73,18 @@ class Generation:
         """Put what is known now into the metadata of `p`."""
         if self.composition is not None:
             without_hires_entries(p.extra_generation_params)
+        self.report.picture = getattr(p, "iteration", 0) * p.batch_size + getattr(p, "batch_index", 0)
         if self.travelling is not None:
-            index = getattr(p, "iteration", 0) * p.batch_size + getattr(p, "batch_index", 0)
-            self.report.settings = self.travelling.of_picture(index)
+            self.report.settings = self.travelling.of_picture(self.report.picture)
         self.report.write(p)
+
+    @property
+    def acts(self) -> bool:
+        """Whether what was made is another picture than without the extension, but for its size."""
+        in_stages = self.composition is not None or self.upscaling is not None
+        acts = self.settings.region_setup.active or in_stages or self.aligned
+        fast_vae = self.settings.vae_mode == "fast" and {*NAMES.values()} & {*self.report.notes, *self.report.lasting}
+        return bool(acts or fast_vae) or self.report.in_tiles
 
     def send_prompts(self, p: Any) -> None:
         """Before the host and its scripts read the prompts: have them read those of the regions too, if need be."""
@@ -96,6 +105,8 @@ class Generation:
             self.report.begin_anew()
             self._receive_prompts(p)
         try:
+            if name == "init":
+                check_chain(p, self.settings)
             with self._at_work(p), self._guided(p, name), self._enlarged(p, name), self._inverted(p, name):
                 result = method()
                 return self.vae.decoded(result) if name == "sample" and not _is_asked_after_sampling(p) else result

@@ -15,12 +15,13 @@ from lib_instantas.hosts.a1111.chosen import levels_of_choice, native_side_of_ch
 from lib_instantas.hosts.a1111.native import SD1
 from lib_instantas.hosts.a1111.settings_page import parse_arguments
 from lib_instantas.hosts.a1111.sizes import Output, hires_size, size_warnings
+from lib_instantas.hosts.a1111.upscaling import STRENGTH, enlarged
 from lib_instantas.methods import Request
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.sizes import canvas_for
 from lib_instantas.summary import Summary, summarise
 from lib_instantas.texts import messages
-from lib_instantas.texts.message import Message, Template, joined
+from lib_instantas.texts.message import Message, joined
 from lib_instantas.tiling import LATENT_SCALE, CostModel, Size
 
 FOLLOWED = {
@@ -31,6 +32,9 @@ FOLLOWED = {
     "img2img": ("width", "height", "steps", "sampling", "denoising_strength"),
 }
 """The page's controls that matter, by the ends of their element ids."""
+
+GIVEN = "given"
+"""Name of the field, in img2img's panel, in which the page says how large the given picture is: "1024x768"."""
 
 VARIABLE = {"DPM adaptive", "DPM fast", "Restart"}
 """Samplers that do not take the number of steps at its word."""
@@ -45,6 +49,7 @@ class PlannedPass:
 
     `name` is a template that says which of several it is, empty for the only one. Some samplers ask a few times more or
     less than their steps say: then `exact` is false. One that `composes` makes the first of two stages, without tiles.
+    One that enlarges begins with a picture of the size `given`, (height, width) in image pixels.
     """
 
     name: str
@@ -52,6 +57,7 @@ class PlannedPass:
     evaluations: int
     exact: bool = True
     composes: bool = False
+    given: Size | None = None
 
 
 def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
@@ -63,8 +69,6 @@ def line_for(arguments: Sequence[Any], controls: Mapping[str, Any]) -> str:
     native = native_side_of_choice()
     passes = passes_of(settings, controls, native or SD1)
     line = forecast(settings, passes, native or SD1, output_here(), levels_of_choice())
-    if settings.upscale_by != 1 and "denoising_strength" not in controls:
-        line = _upscaled(settings, native or SD1, messages.UPSCALED_AFTERWARDS, line=line)
     if native or settings.tile:
         return line
     side = SD1 * LATENT_SCALE
@@ -85,18 +89,47 @@ def output_here() -> Output:
 def passes_of(settings: Settings, controls: Mapping[str, Any], native: int = SD1) -> list[PlannedPass]:
     """The sampling runs of one picture by a model of `native` latent pixels a side.
 
-    A control that this host's page lacks has its usual value.
+    A control that this host's page lacks has its usual value. None where a given picture is enlarged and its size is
+    not known.
     """
-    given = "denoising_strength" in controls and settings.upscale_by != 1
-    if given and not (settings.width and settings.height):
-        return []  # the size is that of the picture, which the line does not see
     size = settings.height or int(controls.get("height", 512)), settings.width or int(controls.get("width", 512))
-    steps = int(controls.get("steps", 20))
-    if "denoising_strength" in controls and not shared.opts.img2img_fix_steps:
-        steps = int(min(controls["denoising_strength"], 0.999) * steps) + 1
-    sampler = str(controls.get("sampling", ""))
+    steps, sampler = int(controls.get("steps", 20)), str(controls.get("sampling", ""))
+    if "denoising_strength" in controls:
+        return _of_given(settings, controls, size, sampler, _steps_of_given(controls["denoising_strength"], steps))
+    made = _of_text(settings, controls, native, size, sampler, steps)
+    if settings.upscale_by == 1:
+        return made
+    last = made[-1].size
+    again = _pass(messages.THEN, enlarged(last, settings), sampler, _steps_of_given(STRENGTH, steps))
+    return [*made, replace(again, given=last)]
+
+
+def _of_given(
+    settings: Settings, controls: Mapping[str, Any], size: Size, sampler: str, steps: int
+) -> list[PlannedPass]:
+    """img2img: at this size, unless it is enlarged."""
+    if settings.upscale_by == 1:
+        return [_pass("", size, sampler, steps)]
+    width, _, height = str(controls.get(GIVEN, "")).partition("x")
+    given = (int(height), int(width)) if width.isdecimal() and height.isdecimal() else None
+    if given is None and not (settings.width and settings.height):
+        return []
+    by_factor = enlarged(given or size, settings)
+    finished = settings.height or by_factor[0], settings.width or by_factor[1]
+    return [replace(_pass("", finished, sampler, steps), given=given)]
+
+
+def _steps_of_given(strength: float, steps: int) -> int:
+    """How many steps the host makes of a picture at a denoising strength."""
+    return steps if shared.opts.img2img_fix_steps else int(min(strength, 0.999) * steps) + 1
+
+
+def _of_text(
+    settings: Settings, controls: Mapping[str, Any], native: int, size: Size, sampler: str, steps: int
+) -> list[PlannedPass]:
+    """txt2img, before anything is enlarged."""
     if not controls.get("hr-checkbox"):
-        first = first_size(size, native) if settings.compose and "denoising_strength" not in controls else None
+        first = first_size(size, native) if settings.compose else None
         if first is None:
             return [_pass("", size, sampler, steps)]
         again = second_steps(steps, settings.compose_strength)
@@ -106,10 +139,10 @@ def passes_of(settings: Settings, controls: Mapping[str, Any], native: int = SD1
         ]
     again = int(controls.get("hires_steps", 0)) or steps
     target = int(controls.get("hr_resize_y", 0)), int(controls.get("hr_resize_x", 0))
-    enlarged = hires_size(size, float(controls.get("hr_scale", 2)), target)
+    larger = hires_size(size, float(controls.get("hr_scale", 2)), target)
     return [
         _pass(messages.FIRST_PASS, size, sampler, steps),
-        _pass(messages.HIRES_PASS, enlarged, sampler, again),
+        _pass(messages.HIRES_PASS, larger, sampler, again),
     ]
 
 
@@ -128,27 +161,28 @@ def forecast(
 
     `levels` is how many resolutions its UNet works at, where that is known.
     """
-    lines = [_named(work, _describe(settings, work, native, levels)) for work in passes]
+    lines = [_named(settings, work, _describe(settings, work, native, levels)) for work in passes]
     if any(work.composes for work in passes):
-        lines.append(_both_stages(settings, passes, native))
+        lines.insert(2, _both_stages(settings, passes[:2], native))
     warnings = size_warnings(passes[-1].size, output or Output()) if passes else ()
     if passes and (settings.width or settings.height):
-        lines.append(messages.OWN_SIZE(size=_shown(passes[-1].size)))
+        of_page = [work for work in passes if work.name != messages.THEN or work.given is None]
+        lines.append(messages.OWN_SIZE(size=_shown(of_page[-1].size)))
     if not passes:
-        lines = [_upscaled(settings, native, messages.UPSCALED)]
+        side = settings.native_side(native) * LATENT_SCALE
+        tile = _shown((side, side))
+        lines = [messages.UPSCALED(times=settings.upscale_by, upscaler=settings.upscaler, size=tile)]
     if settings.inverts_noise:
         lines.append(messages.INVERTED(evaluations=settings.noise_inversion))
     text = joined([*lines, *without_effect(settings), *warnings], messages.NEXT)
     return text if settings.enabled else messages.SWITCHED_OFF(line=text)
 
 
-def _named(work: PlannedPass, text: str) -> str:
+def _named(settings: Settings, work: PlannedPass, text: str) -> str:
+    if work.given is not None:
+        given, size = _shown(work.given), _shown(work.size)
+        text = messages.ENLARGED(given=given, size=size, upscaler=settings.upscaler, work=text)
     return Message(work.name, work=text) if work.name else text
-
-
-def _upscaled(settings: Settings, native: int, template: Template, **values: object) -> Message:
-    side = settings.native_side(native) * LATENT_SCALE
-    return template(times=settings.upscale_by, upscaler=settings.upscaler, size=_shown((side, side)), **values)
 
 
 def _describe(settings: Settings, work: PlannedPass, native: int, levels: int | None) -> str:
@@ -161,11 +195,23 @@ def _describe(settings: Settings, work: PlannedPass, native: int, levels: int | 
         return _about(work, messages.DIRECT(evaluations=evaluations, size=size, times=_times_native(request)))
     if not summary.does_something:
         idle = messages.SHORT if settings.method == "ScaleCrafter" else messages.FITS
+        if settings.region_setup.active:
+            idle = messages.REGIONS_ALONE
         return idle(size=size, evaluations=_about(work, f"{evaluations}"))
     if summary.dilated:
         return _about(work, messages.WHOLE(work=summary.words, times=_times_native(request)))
-    cost = messages.INSTEAD(work=summary.words, evaluations=evaluations, size=size, share=summary.work)
+    cost = _beside(summary.work, messages.AT_ONCE())
+    cost = messages.INSTEAD(work=summary.words, evaluations=evaluations, size=size, cost=cost)
     return joined([_about(work, cost), _travel(summary)], messages.NEXT)
+
+
+def _beside(share: float, other: Message) -> Message:
+    """How much work it is, as a share of another way."""
+    if round(share, 1) == 1:
+        return messages.AS_MUCH(other=other)
+    if share < 1:
+        return messages.LESS(share=share, other=other)
+    return messages.MORE(times=f"{share:.2g}" if share < 10 else f"{share:.0f}", other=other)
 
 
 def _about(work: PlannedPass, text: str) -> str:
@@ -191,7 +237,7 @@ def _both_stages(settings: Settings, passes: Sequence[PlannedPass], native: int)
     tiles = _summary(Request(canvas_for(last.size), native, settings, steps=first.evaluations))
     cost = CostModel(settings.native_side(native))
     small = cost(canvas_for(first.size)) / (cost(canvas_for(last.size)) * tiles.work)
-    return messages.BOTH_STAGES(share=last.evaluations / first.evaluations + small)
+    return messages.BOTH_STAGES(cost=_beside(last.evaluations / first.evaluations + small, messages.FROM_NOISE()))
 
 
 def _summary(request: Request) -> Summary:
@@ -204,6 +250,8 @@ def _summary(request: Request) -> Summary:
 def _times_native(request: Request) -> Message:
     side = request.settings.native_side(request.native)
     times = request.canvas[0] * request.canvas[1] / side**2
+    if f"{times:.1f}" == "1.0":
+        return messages.NATIVE_SIZE()
     return messages.TIMES_NATIVE(times=times, size=_shown((side * LATENT_SCALE, side * LATENT_SCALE)))
 
 

@@ -8,23 +8,21 @@ from typing import Any
 
 import gradio as gr
 
-from lib_instantas.agreement import METHODS_READ
+from lib_instantas.agreement import CAN_BE_IDLE, DECIDING, why_idle
 from lib_instantas.components import component_of
 from lib_instantas.editor.page import HIDDEN
 from lib_instantas.hosts.a1111.composing import upscalers
 from lib_instantas.hosts.a1111.language import here
-from lib_instantas.hosts.a1111.live_line import FOLLOWED, line_for
+from lib_instantas.hosts.a1111.live_line import FOLLOWED, GIVEN, line_for
 from lib_instantas.hosts.a1111.own_presets import paragraph
 from lib_instantas.hosts.a1111.presets import PresetRow, note_for
 from lib_instantas.hosts.a1111.samplers import refusal
-from lib_instantas.hosts.a1111.settings_page import choices_here, default_settings
+from lib_instantas.hosts.a1111.settings_page import choices_here, default_settings, help_here
 from lib_instantas.hosts.a1111.style import add_picture_upload
 from lib_instantas.hosts.a1111.upscaling import picture_upscalers
 from lib_instantas.infotext import KEY, from_text
-from lib_instantas.methods import METHODS
-from lib_instantas.methods.options import Fit, TileSide
-from lib_instantas.settings import names, option
-from lib_instantas.texts.panel import NOTES, TITLES, WORDS
+from lib_instantas.settings import Settings, SettingsError, names, option, parse_settings
+from lib_instantas.texts.panel import HINTS, NOTES, TITLES, WORDS
 
 try:
     from modules.ui_components import InputAccordion
@@ -32,9 +30,6 @@ except ImportError:
     InputAccordion = None
 
 SWITCH = "enabled"
-
-OF_NOISE = {*Fit.__fields__, *TileSide.__fields__}
-"""Read by style alignment with every method."""
 
 REGIONS = "regions"
 """Drawn on the extension's own tab; the component only carries them."""
@@ -92,13 +87,14 @@ class Panel:
         settings = default_settings()
         self._defaults = settings.dict()
         self._by_name: dict[str, Any] = {}
+        self._given: dict[str, Any] = {}
         reason = refusal()
         with self._accordion(interactive=reason is None):
             self.presets = PresetRow(elem_id, settings, interactive=reason is None)
             self._settings(interactive=reason is None)
         self.presets.connect(self._by_name)
         if reason is None:
-            self._follow_the_method(settings.method)
+            self._follow_what_decides(settings)
         self.line.value = paragraph(f"InstantAS {here(reason)}" if reason else "")
 
     @property
@@ -115,7 +111,7 @@ class Panel:
         if refusal() is not None:
             return
         known = {name: page_controls.get(f"{self.tab}_{name}") for name in FOLLOWED[self.tab]}
-        followed = {name: control for name, control in known.items() if control is not None}
+        followed = {name: control for name, control in known.items() if control is not None} | self._given
 
         def write(preset: str | None, *values: Any) -> tuple[str, str]:
             ours, of_page = values[: len(self._by_name)], values[len(self._by_name) :]
@@ -144,7 +140,7 @@ class Panel:
         self.line = gr.HTML(elem_id=self._elem_id("line"), elem_classes=["instantas-line"])
         with gr.Row(elem_classes=["instantas-buttons"]):
             edit, clear, compare = (
-                gr.Button(label, elem_id=self._elem_id(name), size="sm", interactive=interactive)
+                gr.Button(label, elem_id=self._elem_id(name), size="sm", interactive=interactive, tooltip=HINTS[name])
                 for name, label in BUTTONS.items()
             )
         clear.click(lambda: "", None, self._by_name[REGIONS], show_progress=False, queue=False)
@@ -153,9 +149,8 @@ class Panel:
         with gr.Accordion(TITLES["size"], open=False, elem_id=self._elem_id("size_details")):
             note(NOTES["size"])
             self._rows(SIZE, interactive)
-        given = self.tab == "img2img"
-        with gr.Accordion("Upscale", open=False, elem_id=self._elem_id("upscale_details"), visible=given):
-            note(NOTES["upscale"])
+        with gr.Accordion("Upscale", open=False, elem_id=self._elem_id("upscale_details")):
+            note(NOTES["upscale" if self.tab == "img2img" else "upscale_afterwards"])
             self._rows(UPSCALE, interactive)
         with gr.Accordion(TITLES["compose"], open=False, elem_id=self._elem_id("compose_details")):
             note(NOTES["compose"])
@@ -170,22 +165,32 @@ class Panel:
         with gr.Accordion(TITLES["vae"], open=False, elem_id=self._elem_id("vae_details")):
             note(NOTES["vae"])
             self._rows(VAE, interactive)
-        for component in self._by_name.values():
+        if self.tab == "img2img":
+            given = gr.Textbox("", label=WORDS["given"], elem_id=self._elem_id(GIVEN), elem_classes=[HIDDEN])
+            self._given = {GIVEN: given}
+        for component in (*self._by_name.values(), *self._given.values()):
             component.do_not_save_to_config = True  # The settings page keeps the defaults, and only it.
 
-    def _follow_the_method(self, method: str) -> None:
-        """Only what the chosen method reads can be changed, and what the noise in its tiles may depend on."""
-        of_methods = [name for name in names() if name in METHODS_READ - OF_NOISE]
+    def _follow_what_decides(self, settings: Settings) -> None:
+        """Only what does something beside the others can be changed."""
 
-        def usable(chosen: str) -> list[Any]:
-            read = METHODS[chosen].settings if chosen in METHODS else METHODS_READ
-            return [gr.update(interactive=name in read) for name in of_methods]
+        def usable(*values: Any) -> list[Any]:
+            try:
+                chosen = parse_settings(dict(zip(DECIDING, values, strict=True)))
+            except SettingsError:  # said by the line
+                return [gr.update() for _ in CAN_BE_IDLE]
+            return [gr.update(interactive=self._acts(name, chosen)) for name in CAN_BE_IDLE]
 
-        components = [self._by_name[name] for name in of_methods]
-        for name, component in zip(of_methods, components, strict=True):
-            component.interactive = name in METHODS[method].settings
-        chosen = self._by_name["method"]
-        chosen.change(usable, chosen, components, show_progress=False, queue=False)
+        deciding, components = ([self._by_name[name] for name in some] for some in (DECIDING, CAN_BE_IDLE))
+        for name, component in zip(CAN_BE_IDLE, components, strict=True):
+            component.interactive = self._acts(name, settings)
+        for one in deciding:
+            one.change(usable, deciding, components, show_progress=False, queue=False)
+
+    def _acts(self, name: str, settings: Settings) -> bool:
+        """Whether a setting makes a difference beside others; there is no noise to invert without a given picture."""
+        lacks_picture = self.tab == "txt2img" and settings.upscale_by == 1
+        return why_idle(settings, name) is None and not (name == "noise_inversion" and lacks_picture)
 
     def _rows(self, rows: Sequence[Sequence[str]], interactive: bool) -> None:
         for row in rows:
@@ -196,7 +201,7 @@ class Panel:
 
     def _component(self, name: str, interactive: bool) -> Any:
         extra = option(name).field_info.extra
-        shared = {"label": extra["label"], "tooltip": extra["help"], "value": self._defaults[name]}
+        shared = {"label": extra["label"], "tooltip": help_here(name), "value": self._defaults[name]}
         shared |= {"elem_id": self._elem_id(name), "interactive": interactive}
         if name == REGIONS:
             shared["elem_classes"] = [HIDDEN]

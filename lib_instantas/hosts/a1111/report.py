@@ -36,9 +36,14 @@ class PassReport:
         self.evaluations += len(plan.tiles)
         self.uncovered.append(plan.uncovered)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the model was asked as it is without the extension."""
+        return self.plan.is_whole_canvas and self.dilation is None and not self.fidelity
+
     def __str__(self) -> str:
-        if self.method != "direct" and self.plan.is_whole_canvas and self.dilation is None:
-            return self._with_notes(why_off(self.method))
+        if self.method != "direct" and self.is_idle:
+            return why_off(self.method)
         uncovered = sum(self.uncovered) / max(1, len(self.uncovered))
         size = most_common_size(self.plan)
         done = tiles_done(len(self.plan.tiles), size, self.evaluations, uncovered)
@@ -57,11 +62,20 @@ class PassReport:
 
 
 @dataclass
+class Enlarging:
+    """What became of one finished picture that was to be enlarged: the passes it took, or why it stayed as it was."""
+
+    passes: dict[str, PassReport] = field(default_factory=dict)
+    remark: str = ""
+
+
+@dataclass
 class Report:
     """What the metadata say of a generation. `parameters` are the host's own entries that the generation sets.
 
     `remark` is what is known of a setting before the generation begins. `notes` are on the picture that is being made,
-    `lasting` on what was done once for all pictures.
+    `lasting` on what was done once for all pictures. `enlarged` is what became of finished pictures, by their index in
+    the generation, and `picture` the index of the one that is written of.
     """
 
     settings: Settings
@@ -70,10 +84,12 @@ class Report:
     lasting: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     remark: str = ""
+    enlarged: dict[int, Enlarging] = field(default_factory=dict)
+    picture: int = 0
 
     def begin_anew(self) -> None:
         """The host prepares a generation; nothing of one before it counts."""
-        for known in (self.passes, self.notes, self.lasting):
+        for known in (self.passes, self.notes, self.lasting, self.enlarged):
             known.clear()
 
     def note(self, name: str, text: str) -> None:
@@ -100,14 +116,30 @@ class Report:
     def done(self) -> str:
         """In words what was done, or why nothing was."""
         notes = [f"{name} {text}" for name, text in (self.lasting | self.notes).items()]
-        remarks = [*without_effect(self.settings), *([self.remark] if self.remark else [])]
+        remarks = [*without_effect(self.settings), *filter(None, (self.remark, self._enlarging.remark))]
         return ", ".join([self._tiles_done, *regions_done(self.settings.region_setup), *notes, *remarks])
 
     @property
+    def is_enlarged(self) -> bool:
+        """Whether the finished picture was enlarged."""
+        return bool(self._enlarging.passes)
+
+    @property
+    def in_tiles(self) -> bool:
+        """Whether any pass was made otherwise than the host makes it alone."""
+        passes = self.passes | self._enlarging.passes
+        return any(name not in (FIRST_PASS, HIRES_PASS) or not work.is_idle for name, work in passes.items())
+
+    @property
+    def _enlarging(self) -> Enlarging:
+        return self.enlarged.get(self.picture, Enlarging())
+
+    @property
     def _tiles_done(self) -> str:
-        if len(self.passes) == 1 and FIRST_PASS in self.passes:
-            return str(self.passes[FIRST_PASS])
-        return "; ".join(f"{name}: {work}" for name, work in self.passes.items()) or "nothing sampled yet"
+        passes = self.passes | self._enlarging.passes
+        if len(passes) == 1 and FIRST_PASS in passes:
+            return str(passes[FIRST_PASS])
+        return "; ".join(f"{name}: {work}" for name, work in passes.items()) or "nothing sampled yet"
 
 
 def erase(p: Any) -> bool:

@@ -29,9 +29,11 @@ from lib_instantas.hosts.a1111.report import FIRST_PASS, HIRES_PASS, INVERSION, 
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.methods import Direct, Method, Redilated, make_method, plans_depend_on_seed
 from lib_instantas.noise_damping import damped
+from lib_instantas.redilation import Redilation
 from lib_instantas.settings import Settings
+from lib_instantas.sizes import canvas_for
 from lib_instantas.texts import messages
-from lib_instantas.tiling import LATENT_SCALE
+from lib_instantas.tiling import LATENT_SCALE, Size
 from lib_instantas.told_size import ToldSize
 
 logger = logging.getLogger(__name__)
@@ -222,6 +224,15 @@ def check_positions(work: SamplingPass, method: Method) -> None:
     if max(height, width) > known:
         asked = f"{width * LATENT_SCALE}x{height * LATENT_SCALE}"
         raise SettingsError(messages.TILE_TOO_LARGE(known=known * LATENT_SCALE, size=asked))
+
+
+def check_pass(p: Any, settings: Settings, size: Size) -> None:
+    """Raises SettingsError if the loaded model could not be asked about a picture of (height, width) image pixels."""
+    work = SamplingPass(p, settings, canvas_for(size), native_side(shared.sd_model), (0,), unet=family().unet)
+    method = method_for(work, 0)
+    check_positions(work, method)
+    if isinstance(method, Redilated):
+        Redilation(work.unet, method.dilation)
 
 
 def _begin_report(work: SamplingPass, method: Method, report: Report, evaluation: int) -> PassReport:

@@ -10,7 +10,7 @@ from typing import Any
 from modules import scripts, shared
 
 from lib_instantas.agreement import check
-from lib_instantas.hosts.a1111.chained_upscaling import upscaled_afterwards, upscales_afterwards
+from lib_instantas.hosts.a1111.chained_upscaling import upscaled_afterwards
 from lib_instantas.hosts.a1111.chosen import native_side_of_choice
 from lib_instantas.hosts.a1111.composing import compose, why_not
 from lib_instantas.hosts.a1111.fidelity import why_not_held
@@ -24,8 +24,9 @@ from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.panel import Panel
 from lib_instantas.hosts.a1111.panorama import mark_sphere
 from lib_instantas.hosts.a1111.parts.regions import check_region_prompts
-from lib_instantas.hosts.a1111.report import UPSCALING, erase
+from lib_instantas.hosts.a1111.report import erase
 from lib_instantas.hosts.a1111.samplers import family, refusal
+from lib_instantas.hosts.a1111.sampling import check_pass
 from lib_instantas.hosts.a1111.settings_page import parse_arguments, with_setting
 from lib_instantas.hosts.a1111.sizes import (
     SIZE_KEY,
@@ -37,7 +38,7 @@ from lib_instantas.hosts.a1111.sizes import (
     slack_of,
 )
 from lib_instantas.hosts.a1111.style import align_noise
-from lib_instantas.hosts.a1111.upscaling import upscaling_of, why_not_upscaled
+from lib_instantas.hosts.a1111.upscaling import enlarged, upscales_afterwards, upscaling_of, why_not_upscaled
 from lib_instantas.infotext import KEY, to_text
 from lib_instantas.settings import Settings, SettingsError
 from lib_instantas.texts import messages
@@ -106,7 +107,7 @@ class InstantASScript(scripts.Script):
             return
         family().before_pass(p, noise)
         if generation.settings.style_alignment:
-            align_noise(p, noise, generation.settings)
+            generation.aligned |= align_noise(p, noise, generation.settings)
 
     def post_sample(self, p: Any, ps: Any, *args: Any) -> None:
         """Decode the finished latents, where the host hands them over between sampling and decoding."""
@@ -121,11 +122,10 @@ class InstantASScript(scripts.Script):
     def postprocess_image(self, p: Any, pp: Any, *args: Any) -> None:
         """Crop to the exact pixel, before anything is pasted over the picture, saved or described."""
         if (generation := generation_of(p)) is not None:
-            if UPSCALING not in generation.report.passes:
+            generation.write_report(p)  # what became of this picture, and the prompts of its regions, are its own
+            if not generation.report.is_enlarged:
                 pp.image = cropped(pp.image, generation.exact_size(p), slack_of(p), generation.settings.wraps_per_axis)
             mark_sphere(pp.image, generation)
-            if generation.travelling is not None:
-                generation.write_report(p)  # the prompts of this picture's regions are its own
 
     def postprocess_maskoverlay(self, p: Any, ppmo: Any, *args: Any) -> None:
         """Crop what inpainting lays over the picture, and its mask, in the same way."""
@@ -191,6 +191,9 @@ class InstantASScript(scripts.Script):
         check_region_prompts(settings)
         generation = self._begin(p, settings, native_side(shared.sd_model))
         check(generation.settings, offer_of_model())
+        if upscales_afterwards(p, generation.settings):
+            height, width = generation.exact_size(p) or final_size(p)
+            check_pass(p, generation.settings, enlarged((height, width), generation.settings))
         _warn_of_size(p, generation)
         generation.write_report(p)
 

@@ -7,11 +7,13 @@ from typing import Any
 
 from modules import shared
 
-from lib_instantas.agreement import choices_of
+from lib_instantas.agreement import choices_of, help_of
 from lib_instantas.components import component_of
+from lib_instantas.hosts.a1111.language import here
 from lib_instantas.hosts.a1111.offers import offer_of_host
 from lib_instantas.hosts.a1111.presets import with_preset
 from lib_instantas.settings import Settings, SettingsError, is_free_text, names, option, parse_settings
+from lib_instantas.texts.panel import NOTES
 
 SECTION = ("instantas", "InstantAS")
 
@@ -39,11 +41,14 @@ def default_settings() -> Settings:
 
 def add_options() -> None:
     """Put a default for each setting onto the host's settings page."""
+    when = shared.OptionHTML(here(NOTES["defaults"]))
+    when.section = SECTION
+    shared.opts.add_option(option_name("note"), when)
     for name in _with_default():
         info = shared.OptionInfo(
             option(name).default, _label(name), *component_of(name, choices_here(name)), section=SECTION
         )
-        shared.opts.add_option(option_name(name), info.info(_help(name)).needs_reload_ui())
+        shared.opts.add_option(option_name(name), info.info(help_here(name)))
 
 
 def _with_default() -> list[str]:
@@ -59,8 +64,9 @@ def _label(name: str) -> str:
     return str(option(name).field_info.extra["label"])
 
 
-def _help(name: str) -> str:
-    return str(option(name).field_info.extra["help"])
+def help_here(name: str) -> str:
+    """What a setting does, in the page's language; for `method` what those do that this host runs."""
+    return here(help_of(name, offer_of_host()))
 
 
 def parse_arguments(arguments: Sequence[Any]) -> Settings:

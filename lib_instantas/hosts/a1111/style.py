@@ -28,13 +28,13 @@ UPLOADED = {"sources": ["upload"]} if "sources" in inspect.signature(gr.Image).p
 """Only from a file, in the words of Gradio 4 or 3."""
 
 
-def align_noise(p: Any, noise: Tensor, settings: Settings) -> None:
-    """Turn the initial noise [B, C, H, W] of a first pass towards the reference, in place.
+def align_noise(p: Any, noise: Tensor, settings: Settings) -> bool:
+    """Turn the initial noise [B, C, H, W] of a first pass towards the reference, in place. Returns whether it was.
 
     The host logs what a script raises here and goes on: an error stops the sampler of this one generation instead.
     """
     if getattr(p, "is_hr_pass", False):
-        return
+        return False
     try:
         request = Request((int(noise.shape[-2]), int(noise.shape[-1])), native_side(shared.sd_model), settings)
         alignment = style_alignment(request)
@@ -44,6 +44,8 @@ def align_noise(p: Any, noise: Tensor, settings: Settings) -> None:
     except Exception as error:
         logger.exception("InstantAS: the generation is stopped")
         p.sampler.sample = p.sampler.sample_img2img = raiser(to_raise(p, error))
+        return False
+    return alignment is not None
 
 
 def _reference(p: Any, settings: Settings, seed: int, noise: Tensor, tile: Size) -> Tensor:

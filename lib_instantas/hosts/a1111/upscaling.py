@@ -15,6 +15,7 @@ import numpy as np
 from modules import images, shared
 from PIL import Image
 
+from lib_instantas.hosts.a1111.parts.controlnet import units_of
 from lib_instantas.hosts.a1111.sizes import pastes_into_original
 from lib_instantas.replacing import replaced
 from lib_instantas.settings import Settings, SettingsError
@@ -23,6 +24,9 @@ from lib_instantas.tiling import LATENT_SCALE, Size, round_up
 
 REACH = 16
 """Pixels beyond the border that an upscaler sees of a picture that is closed on itself."""
+
+STRENGTH = 0.3
+"""Denoising strength of what txt2img enlarges: that which the button under a gallery chooses for img2img."""
 
 LATENT_RESIZE = 3
 """The host's resize mode that enlarges latents: here the picture is stretched before they are made."""
@@ -83,11 +87,28 @@ def upscaling_of(p: Any, settings: Settings) -> Upscaling | None:
     if not getattr(p, "init_images", None):
         return None  # txt2img enlarges what it has made: chained_upscaling.py
     width, height = p.init_images[0].size
-    finished = (
-        settings.height or round(height * settings.upscale_by),
-        settings.width or round(width * settings.upscale_by),
-    )
+    by_factor = enlarged((height, width), settings)
+    finished = settings.height or by_factor[0], settings.width or by_factor[1]
     return Upscaling(finished, settings.upscaler, settings.wraps_per_axis)
+
+
+def enlarged(size: Size, settings: Settings) -> Size:
+    """What becomes of a picture of (height, width) pixels by `upscale_by`."""
+    return round(size[0] * settings.upscale_by), round(size[1] * settings.upscale_by)
+
+
+def upscales_afterwards(p: Any, settings: Settings) -> bool:
+    """Whether the pictures of `p` are to be enlarged when they are finished: in txt2img."""
+    return settings.upscale_by != 1 and not hasattr(p, "init_images")
+
+
+def check_chain(p: Any, settings: Settings) -> None:
+    """Raises SettingsError, before anything is made, where finished pictures could not be enlarged.
+
+    For when the other scripts have begun: ControlNet's hints for the small picture would still be on the UNet.
+    """
+    if upscales_afterwards(p, settings) and any(True for _ in units_of(p)):
+        raise SettingsError(messages.UPSCALE_BESIDE_CONTROLNET(value=settings.upscale_by))
 
 
 def why_not_upscaled(p: Any, settings: Settings) -> str:

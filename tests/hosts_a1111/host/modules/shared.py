@@ -23,9 +23,11 @@ class OptionInfo:
         self.comment_after += text
         return self
 
-    def needs_reload_ui(self) -> OptionInfo:
-        self.comment_after += " (requires Reload UI)"
-        return self
+
+class OptionHTML(OptionInfo):
+    def __init__(self, text: str) -> None:
+        super().__init__(text, section=None)
+        self.do_not_save = True
 
 
 class Options:

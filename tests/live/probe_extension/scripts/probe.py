@@ -91,6 +91,8 @@ class UNetWatch:
             shared.state.interrupt()
         if self.action == "skip":
             shared.state.skip()
+        if self.action == "stop":
+            shared.state.stop_generating()
 
 
 def sizes_in(vector: torch.Tensor) -> list[int]:
