@@ -23,6 +23,7 @@ from lib_instantas.methods.options import (
 )
 from lib_instantas.option_groups import (
     LARGEST_SIDE,
+    BackgroundOptions,
     BindingOptions,
     ComposeOptions,
     InversionOptions,
@@ -57,6 +58,7 @@ __all__ = [
 class Settings(
     # What is named last comes first in the page and in positional arguments; MethodOptions only adds its name.
     MethodOptions,
+    BackgroundOptions,
     InversionOptions,
     BindingOptions,
     UpscaleOptions,

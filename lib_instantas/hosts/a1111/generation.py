@@ -18,6 +18,7 @@ from modules import processing
 from lib_instantas.hosts.a1111.composing import Composition, without_hires_entries
 from lib_instantas.hosts.a1111.inversion import inverting
 from lib_instantas.hosts.a1111.language import for_the_asker
+from lib_instantas.hosts.a1111.parts.seen import SeenThings
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.hosts.a1111.sizes import exact_size
@@ -60,7 +61,13 @@ class Generation:
         self.travelling: TravellingPrompts | None = None
         self.native: int | None = None
         self.sampling: TiledSampling | None = None
+        self._seen = SeenThings()
         self._depth = 0
+
+    @property
+    def seen(self) -> SeenThings | None:
+        """What both passes know of the things in the batch; None where there is no background prompt, or one pass."""
+        return self._seen if self.composition is not None and self.settings.compose_background else None
 
     def exact_size(self, p: Any) -> Size | None:
         """(height, width) in image pixels that the finished picture has to have; None where the host's own is right."""
@@ -72,10 +79,18 @@ class Generation:
         """Put what is known now into the metadata of `p`."""
         if self.composition is not None:
             without_hires_entries(p.extra_generation_params)
+        in_batch = getattr(p, "batch_index", 0)
         if self.travelling is not None:
-            index = getattr(p, "iteration", 0) * p.batch_size + getattr(p, "batch_index", 0)
+            index = getattr(p, "iteration", 0) * p.batch_size + in_batch
             self.report.settings = self.travelling.of_picture(index)
+        if self.seen is not None and (said := self.seen.said(in_batch)):
+            self.report.note("background", said)
         self.report.write(p)
+
+    @property
+    def differs_in_batch(self) -> bool:
+        """Whether the metadata of the pictures of a batch say different things."""
+        return self.travelling is not None or self.seen is not None
 
     def send_prompts(self, p: Any) -> None:
         """Before the host and its scripts read the prompts: have them read those of the regions too, if need be."""
@@ -95,6 +110,8 @@ class Generation:
         if name == "init":
             self.report.begin_anew()
             self._receive_prompts(p)
+        if name == "sample":
+            self._seen.begin()
         try:
             with self._at_work(p), self._guided(p, name), self._enlarged(p, name), self._inverted(p, name):
                 result = method()

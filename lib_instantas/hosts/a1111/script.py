@@ -22,6 +22,7 @@ from lib_instantas.hosts.a1111.neighbours import check_neighbours
 from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.panel import Panel
 from lib_instantas.hosts.a1111.panorama import mark_sphere
+from lib_instantas.hosts.a1111.parts.background import check_background
 from lib_instantas.hosts.a1111.parts.regions import check_region_prompts
 from lib_instantas.hosts.a1111.report import UPSCALING, erase
 from lib_instantas.hosts.a1111.samplers import family, refusal
@@ -123,8 +124,8 @@ class InstantASScript(scripts.Script):
             if UPSCALING not in generation.report.passes:
                 pp.image = cropped(pp.image, generation.exact_size(p), slack_of(p), generation.settings.wraps_per_axis)
             mark_sphere(pp.image, generation)
-            if generation.travelling is not None:
-                generation.write_report(p)  # the prompts of this picture's regions are its own
+            if generation.differs_in_batch:
+                generation.write_report(p)
 
     def postprocess_maskoverlay(self, p: Any, ppmo: Any, *args: Any) -> None:
         """Crop what inpainting lays over the picture, and its mask, in the same way."""
@@ -187,6 +188,7 @@ class InstantASScript(scripts.Script):
             raise SettingsError(reason)
         check_neighbours(p, settings)
         check_region_prompts(settings)
+        check_background(settings)
         generation = self._begin(p, settings, native_side(shared.sd_model))
         check(generation.settings, offer_of_model())
         _warn_of_size(p, generation)
