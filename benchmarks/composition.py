@@ -69,17 +69,23 @@ DRAWN = "drawn"
 COMPOSE: dict[str, Any] = {"compose": True}
 WITH_LORA: dict[str, Any] = {**COMPOSE, "compose_lora": str(RATIO_LORA)}
 WITH_BOTH: dict[str, Any] = {**WITH_LORA, "compose_tiles_lora": str(CLOSE_UPS_LORA)}
+BARE = "the prompt without its thing"
+"""Stands for such a background prompt of each scene."""
+BACKGROUND: dict[str, Any] = {"compose_background": BARE}
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiles from noise": {},
     "two stages": COMPOSE,
     "two stages, guidance 2": {**COMPOSE, "compose_guidance": 2.0},
     "two stages, LoRA": WITH_LORA,
+    "two stages, LoRA, background": {**WITH_LORA, **BACKGROUND},
     "two stages, LoRA, guidance 2": {**WITH_LORA, "compose_guidance": 2.0},
     "two stages, LoRA, strength 0.3, guidance 2": {**WITH_LORA, "compose_guidance": 2.0, "compose_strength": 0.3},
     "two stages, both LoRAs": WITH_BOTH,
+    "two stages, both LoRAs, background": {**WITH_BOTH, **BACKGROUND},
     "two stages, both LoRAs, guidance 2": {**WITH_BOTH, "compose_guidance": 2.0},
     "two stages, LoRA, fidelity": {**WITH_LORA, "fidelity": 1.0},
     "two stages, both LoRAs, guidance 2, fidelity": {**WITH_BOTH, "compose_guidance": 2.0, "fidelity": 1.0},
+    "two stages, both LoRAs, guidance 2, background": {**WITH_BOTH, **BACKGROUND, "compose_guidance": 2.0},
     "ScaleCrafter": {"method": "ScaleCrafter"},
     "direct": {"method": "direct"},
 }
@@ -109,7 +115,11 @@ class Row:
 
     def job(self, scene: Scene, seed: int) -> Job:
         """The picture of a scene."""
-        settings = parse_settings({"enabled": True, **self.settings})
+        asked = dict(self.settings)
+        if asked.get("compose_background") == BARE:
+            bare = replace(scene, thing=None, colour=None)
+            asked["compose_background"] = "" if scene.thing is None else describe(bare)
+        settings = parse_settings({"enabled": True, **asked})
         return Job(
             describe(scene), self.size, settings, seed=seed, steps=STEPS, guidance=GUIDANCE, sampler=self.sampler
         )

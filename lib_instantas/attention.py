@@ -13,8 +13,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -24,9 +25,19 @@ from lib_instantas.conditioning import SlotLayout
 from lib_instantas.denoiser import ModelCall
 from lib_instantas.device import no_autocast
 from lib_instantas.region_masks import Attention, CallMasks, CanvasShares, KeptMasks, Slots, attend_within_region
-from lib_instantas.regions import RegionSetup
 from lib_instantas.replacing import replaced
 from lib_instantas.tiling import Size
+
+
+class SharedOut(Protocol):
+    """Which share of each pixel belongs to which prompt: a RegionSetup, or what stands around one."""
+
+    def shares(self, size: Size, closed: tuple[bool, bool] = (False, False)) -> Tensor:
+        """Each prompt's share of each pixel, [prompts, H, W]; sums to 1."""
+
+    def hard(self) -> SharedOut:
+        """The same with sharp borders."""
+
 
 PrepareContext = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
 """What keys and what values are made of, for a layer and its context; hosts that alter them put their own here."""
@@ -49,7 +60,7 @@ class RegionalAttention:
     def __init__(
         self,
         models: Sequence[nn.Module],
-        setup: RegionSetup,
+        setup: SharedOut,
         *,
         upcast: bool = False,
         prepare_context: PrepareContext = unaltered_context,
@@ -194,11 +205,8 @@ def attend(
     Its layers are called through their own forward, where LoRA acts. Keys come from context[0], values from context[1].
     `upcast` computes the scores in fp32.
     """
-    q, k, v = (
-        _split_heads(projection(tokens), module.heads)
-        for projection, tokens in ((module.to_q, x), (module.to_k, context[0]), (module.to_v, context[1]))
-    )
-    q, k = _normed(module, "norm_q", q), _normed(module, "norm_k", k)
+    q, k = _queries_and_keys(module, x, context[0])
+    v = _split_heads(module.to_v(context[1]), module.heads)
     answer = partial(blend, _attention) if blend else _attention
     if upcast or getattr(module, "upcast_attention", False):
         with no_autocast(x.device):
@@ -206,6 +214,22 @@ def attend(
     else:
         out = answer(q, k, v)
     return _project_out(module, out.transpose(1, 2).flatten(2), x)
+
+
+def looked_at(module: Any, x: Tensor, keys: Tensor, positions: Sequence[int]) -> Tensor:
+    """How much queries x [B, N, C] look at the tokens at some positions of `keys` [B, T, C], [B, positions, N].
+
+    The mean over all heads of what the attention module weights their values by, in fp32.
+    """
+    q, k = _queries_and_keys(module, x, keys)
+    with no_autocast(x.device):
+        weights = ((q.float() * q.shape[-1] ** -0.5) @ k.float().transpose(-1, -2)).softmax(-1).mean(1)
+    return torch.stack([weights[..., position] for position in positions], dim=1)
+
+
+def _queries_and_keys(module: Any, x: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    q, k = _split_heads(module.to_q(x), module.heads), _split_heads(module.to_k(keys), module.heads)
+    return _normed(module, "norm_q", q), _normed(module, "norm_k", k)
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -60,7 +60,7 @@ DEFAULTS[4] = {
     "compose_tiles_lora": "",
 }
 DEFAULTS[5] = {**DEFAULTS[4], "enabled": True, "dilated_levels": 0}
-DEFAULTS[6] = {**DEFAULTS[5], "noise_inversion": 0, "fidelity": 0.0}
+DEFAULTS[6] = {**DEFAULTS[5], "noise_inversion": 0, "compose_background": "", "fidelity": 0.0}
 """What a line of each version leaves unsaid. These never change: whoever changes a default of a setting adds a version,
 so that an old line goes on making its picture. A new setting is added to the last. Version 1 left nothing unsaid
 of what there was. Before version 5, ScaleCrafter dispersed its kernels between the factors 2 and 3, the standalone

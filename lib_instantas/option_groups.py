@@ -228,6 +228,24 @@ class ComposeOptions(Options):
         return value.strip()
 
 
+class BackgroundOptions(Options):
+    """What the second of two stages is asked for where the prompt's thing is not."""
+
+    compose_background: str = Field(
+        "",
+        label="Compose: background prompt",
+        allowed="empty, or the prompt without its thing",
+        needs=Capability.REGIONS,
+        idle_beside=_composes_not,
+        help="The prompt without its thing: a meadow by day, where the prompt is a house in a meadow by day. Tiles are "
+        "asked for the thing only where the first stage has put it, and do not paint it again; empty: everywhere.",
+    )
+
+    @validator("compose_background")
+    def _background_without_spaces_around(cls, value: str) -> str:  # noqa: N805
+        return value.strip()
+
+
 class BindingOptions(Options):
     """How hard regions are bound while the layout forms."""
 

@@ -13,7 +13,7 @@ from lib_instantas.texts import messages
 KEY = "preset"
 """The name under which the API, the command line and X/Y/Z plots take a preset, beside those of the settings."""
 
-OF_ONE_PICTURE = ("enabled", "width", "height", "regions", "style_reference")
+OF_ONE_PICTURE = ("enabled", "width", "height", "regions", "style_reference", "compose_background")
 OF_THE_MACHINE = ("tile_batch", "vae", "vae_tile", "vae_mode")
 """What a preset leaves as it is: a picture's own size and regions, and what a card has memory for."""
 

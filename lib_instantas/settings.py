@@ -23,6 +23,7 @@ from lib_instantas.methods.options import (
 )
 from lib_instantas.option_groups import (
     LARGEST_SIDE,
+    BackgroundOptions,
     BindingOptions,
     ComposeOptions,
     FidelityOptions,
@@ -59,6 +60,7 @@ class Settings(
     # What is named last comes first in the page and in positional arguments; MethodOptions only adds its name.
     MethodOptions,
     FidelityOptions,
+    BackgroundOptions,
     InversionOptions,
     BindingOptions,
     UpscaleOptions,

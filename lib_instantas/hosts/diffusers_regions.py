@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lib_instantas.attention import RegionalAttention
+from lib_instantas.background import Background, BackgroundSetup
 from lib_instantas.conditioning import lay_out
 from lib_instantas.denoiser import Part
 from lib_instantas.regions import RegionSetup
@@ -30,20 +31,24 @@ def prompts_for(
     negative_prompt: str = "",
     closed: tuple[bool, bool] = (False, False),
     binding: int = 0,
+    background: Background | None = None,
 ) -> Prompts:
-    """The main prompts as they are, or, if there are active regions, encoded with theirs behind them.
+    """The main prompts as they are, or, if there are active regions or a background, encoded with theirs behind them.
 
-    `closed` and `binding` are those of RegionalAttention. For pipelines of SD 1, SD 2 and SDXL; of SDXL's pooled
-    conditioning there is one, the main prompt's. Raises ValueError if the UNet has no cross-attention.
+    `closed` and `binding` are those of RegionalAttention. A background has the main negative prompt. For pipelines of
+    SD 1, SD 2 and SDXL; of SDXL's pooled conditioning there is one, the main prompt's. Raises ValueError if the UNet
+    has no cross-attention.
     """
-    if not setup.active:
+    if not setup.active and background is None:
         return Prompts({"prompt": prompt, "negative_prompt": negative_prompt})
     encode = encoder(pipeline)
     main = encode(prompt, negative_prompt)
     regions = [encode(r.prompt or prompt, r.negative_prompt or negative_prompt) for r in setup.active]
-    slots = [main, *regions]
+    behind = [] if background is None else [encode(background.prompt, negative_prompt)]
+    slots = [main, *regions, *behind]
     (positive, negative), layout = lay_out([slot[0] for slot in slots], [slot[1] for slot in slots])
-    attention = RegionalAttention([pipeline.unet], setup, closed=closed, binding=binding)
+    shared_out = setup if background is None else BackgroundSetup(setup, background.thing)
+    attention = RegionalAttention([pipeline.unet], shared_out, closed=closed, binding=binding)
     attention.layout = layout
     arguments = {"prompt_embeds": positive, "negative_prompt_embeds": negative}
     if len(main) > 2:

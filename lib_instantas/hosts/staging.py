@@ -12,9 +12,10 @@ import torch
 
 from lib_instantas.denoiser import Part, TiledDenoiser
 from lib_instantas.hosts.diffusers import Held, as_predicted, tiled_unet
+from lib_instantas.hosts.diffusers_background import StagePrompts
 from lib_instantas.hosts.diffusers_fidelity import HeldToPicture
 from lib_instantas.hosts.diffusers_lora import Lora
-from lib_instantas.hosts.diffusers_regions import Prompts, encoder
+from lib_instantas.hosts.diffusers_regions import encoder
 from lib_instantas.hosts.diffusers_style import aligned_noise
 from lib_instantas.hosts.diffusers_vae import Coder, decoding, encoding
 from lib_instantas.hosts.elastic import Elastic
@@ -82,7 +83,7 @@ class Stages:
     def __init__(
         self,
         pipeline: Any,
-        prompts: Prompts,
+        prompts: StagePrompts,
         generator: torch.Generator,
         parts: Sequence[Part],
         features: Features,
@@ -91,7 +92,7 @@ class Stages:
     ) -> None:
         self.pipeline = pipeline
         self.prompts = prompts
-        self.parts = (*parts, *prompts.parts)
+        self.parts = tuple(parts)
         self.features = features
         self.loras = loras
         self.processes = processes
@@ -99,9 +100,9 @@ class Stages:
         self._about_vae: dict[str, None] = {}
 
     @property
-    def about_vae(self) -> str:
-        """In words what the autoencoder did."""
-        return ", ".join(self._about_vae)
+    def about(self) -> str:
+        """In words what the autoencoder did, and where the background prompt stands."""
+        return ", ".join([*self.prompts.about, *self._about_vae])
 
     def __call__(self, stage: Stage, before: Picture | None, watcher: Watcher, as_latents: bool = False) -> Any:
         """The decoded canvas of a stage, or its latents; `before` is what the stage before it has made, if any."""
@@ -111,14 +112,15 @@ class Stages:
                 stack.enter_context(lora.on(self.pipeline.unet))
             changes, synchroniser = self._between_steps(stage, before), self._synchroniser(stage)
             maker = synchroniser or next((one for one in changes if not isinstance(one, LatentKeeper)), None)
-            held = self._held(stage, before, stack)
-            stack.enter_context(self._tiled(stage, watcher, maker.make_denoiser if maker else TiledDenoiser, held))
+            prompts, held = self.prompts.of(stage, follows=before is not None), self._held(stage, before, stack)
+            make_denoiser = maker.make_denoiser if maker else TiledDenoiser
+            stack.enter_context(self._tiled(stage, watcher, make_denoiser, prompts.parts, held))
             coders = [stack.enter_context(encoding(self.pipeline.vae, stage.settings, watcher.vae_tile))]
             pipeline, arguments = self._beginning(stage, before, changes)
             if synchroniser is not None and before is None:
                 arguments["latents"] = self._synchronised(synchroniser, stage, arguments["latents"])
             made = pipeline(
-                **self.prompts.arguments,
+                **prompts.arguments,
                 **arguments,
                 guidance_scale=stage.guidance,
                 generator=self.generator,
@@ -152,7 +154,12 @@ class Stages:
         return going_on(pipeline), {"image": image, "strength": strength, "num_inference_steps": stage.steps}
 
     def _tiled(
-        self, stage: Stage, watcher: Watcher, make_denoiser: Callable[..., TiledDenoiser], held: Held
+        self,
+        stage: Stage,
+        watcher: Watcher,
+        make_denoiser: Callable[..., TiledDenoiser],
+        of_prompts: Sequence[Part],
+        held: Held,
     ) -> AbstractContextManager[None]:
         if not self._on(stage):
             return nullcontext()
@@ -164,7 +171,7 @@ class Stages:
             steps=stage.evaluations,
             per_step=evaluations_per_step(stage.job.sampler),
             guidance=stage.guidance,
-            parts=self.parts,
+            parts=(*self.parts, *of_prompts),
             before_batch=watcher.before_batch,
             make_denoiser=make_denoiser,
             processes=self.processes,

@@ -14,8 +14,8 @@ from lib_instantas.attention_layers import has_cross_attention
 from lib_instantas.capabilities import ALL, Capability
 from lib_instantas.denoiser import Part
 from lib_instantas.errors import SettingsError
+from lib_instantas.hosts.diffusers_background import StagePrompts, positions_of_thing
 from lib_instantas.hosts.diffusers_lora import Lora, read_lora
-from lib_instantas.hosts.diffusers_regions import prompts_for
 from lib_instantas.hosts.diffusers_vae import is_known
 from lib_instantas.hosts.enlarging import check_upscaler, enlarges_latents, finished
 from lib_instantas.hosts.jobs import Job, Stage, check_job, stages_of
@@ -26,7 +26,6 @@ from lib_instantas.infotext import KEY, quoted, to_text
 from lib_instantas.panorama import XMP_KEY, is_sphere, sphere_xmp
 from lib_instantas.processes import ALONE, Processes
 from lib_instantas.redilation import levels_of
-from lib_instantas.regions import RegionSetup
 from lib_instantas.summary import done_by, regions_done
 
 if TYPE_CHECKING:
@@ -88,7 +87,10 @@ class Generator:
         if job.composes:
             check_upscaler(job.settings.compose_upscaler)
             self.loras(job)
-        for stage in self.stages(job):
+        stages = self.stages(job)
+        if job.composes and job.settings.compose_background and len(stages) > 1:
+            positions_of_thing(self.pipeline, job)
+        for stage in stages:
             use_sampler(self.pipeline, job.sampler, stage.steps)
 
     def loras(self, job: Job) -> StageLoras:
@@ -119,9 +121,7 @@ class Generator:
         may raise to stop.
         """
         self.check(job)
-        setup = job.settings.region_setup if job.settings.enabled else RegionSetup()
-        closed, binding = job.settings.wraps_per_axis, job.settings.region_binding
-        prompts = prompts_for(self.pipeline, setup, job.prompt, job.negative_prompt, closed, binding)
+        prompts = StagePrompts(self.pipeline, job)
         generator = torch.Generator("cpu").manual_seed(job.seed)
         run = Stages(self.pipeline, prompts, generator, self.parts, self.features, self.loras(job), self.processes)
         watcher = Watcher(on_step, before_batch)
@@ -132,25 +132,25 @@ class Generator:
             picture = run(stage, picture, watcher, as_latents)
             watcher = watcher.later(stage.evaluations)
         image = run(last, picture, watcher)
-        closed = closed if job.settings.enabled else (False, False)
+        closed = job.settings.wraps_per_axis if job.settings.enabled else (False, False)
         image = finished(image, job.size, closed)
         if is_sphere(job.size, closed):
             image.info[XMP_KEY] = sphere_xmp(job.size)
-        return Result(image, self._infotext(job, run.about_vae))
+        return Result(image, self._infotext(job, run.about))
 
-    def _infotext(self, job: Job, about_vae: str) -> str:
+    def _infotext(self, job: Job, about: str) -> str:
         parameters = {
             "Steps": job.steps,
             "Sampler": job.sampler,
             "CFG scale": job.guidance,
             "Seed": job.seed,
             "Size": f"{job.size[1]}x{job.size[0]}",
-            KEY: to_text(job.settings, self.done(job, about_vae)),
+            KEY: to_text(job.settings, self.done(job, about)),
         }
         lines = [job.prompt, *([f"Negative prompt: {job.negative_prompt}"] if job.negative_prompt else [])]
         return "\n".join([*lines, ", ".join(f"{key}: {quoted(value)}" for key, value in parameters.items())])
 
-    def done(self, job: Job, about_vae: str = "") -> str:
+    def done(self, job: Job, about: str = "") -> str:
         """In words what the engine does for this job, or why nothing, and which settings do nothing."""
         if not job.settings.enabled:
             return "off"
@@ -164,5 +164,5 @@ class Generator:
             regions.append(NOTHING_TO_COMPOSE)
         if job.settings.fidelity and not (job.composes and len(self.stages(job)) > 1):
             regions.append(NOTHING_TO_HOLD)
-        parts = [*stages, *regions, about_vae, *without_effect(job.settings)]
+        parts = [*stages, *regions, about, *without_effect(job.settings)]
         return ", ".join(part for part in parts if part)

@@ -37,7 +37,7 @@ class ContextGrid:
     "SyncDiffusion",
     reads=READS,
     needs=[Capability.GRADIENTS],
-    without=["regions"],
+    without=["regions", "compose_background"],
     seeded=lambda settings: False,
     about=STANDALONE_ONLY,
 )
@@ -50,7 +50,7 @@ def sync_diffusion(request: Request) -> Method:
     "ElasticDiffusion",
     reads=(Overlap, TileSide, Batch),
     needs=[Capability.SECOND_PICTURE],
-    without=["regions", "wrap"],
+    without=["regions", "compose_background", "wrap"],
     seeded=lambda settings: False,
     about=STANDALONE_ONLY,
 )

@@ -66,7 +66,7 @@ class ShakenGrid:
     "DemoFusion",
     reads=(Overlap, TileSide, Batch),
     needs=[Capability.LATENTS],
-    without=["regions", "wrap", "compose", "style_alignment"],
+    without=["regions", "compose_background", "wrap", "compose", "style_alignment"],
     about=STANDALONE_ONLY,
 )
 def demofusion(request: Request) -> Method:

@@ -40,7 +40,7 @@ class MergedGrid:
     "Merge-Attend-Diffuse",
     reads=(Overlap, TileSide),
     needs=[Capability.ATTENTION],
-    without=["regions", "wrap"],
+    without=["regions", "compose_background", "wrap"],
     seeded=lambda settings: False,
     about=STANDALONE_ONLY,
 )

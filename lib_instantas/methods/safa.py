@@ -106,7 +106,7 @@ def latent_swap(request: Request) -> Method:
     "SaFa",
     reads=READS,
     needs=[Capability.SECOND_PICTURE],
-    without=["regions", "compose"],
+    without=["regions", "compose_background", "compose"],
     seeded=lambda settings: False,
     about=STANDALONE_ONLY,
 )

@@ -55,6 +55,7 @@ DETAILS = (
 COMPOSE = (
     ("compose", "compose_upscaler"),
     ("compose_strength", "compose_guidance"),
+    ("compose_background",),
     ("compose_lora", "compose_tiles_lora"),
 )
 

@@ -127,7 +127,7 @@ REGIONAL_PROMPTER = Template(
     "picture. Use its mode Latent, or this extension's regions"
 )
 REGIONS_WITHOUT_UNET = Template(
-    "regions must be empty while the setting SD Unet replaces the model's own UNet; set it to None"
+    "{name} must be empty while the setting SD Unet replaces the model's own UNet; set it to None"
 )
 SCALECRAFTER_WITHOUT_UNET = Template(
     "method must not be ScaleCrafter while the setting SD Unet replaces the model's own UNet; set it to None"
@@ -137,13 +137,19 @@ HOSTS_HYPERTILE = Template(
     "picture's proportions, which a tile does not have. Switch it off under Settings, Hypertile"
 )
 PROMPT_ADAPTER = Template(
-    "regions must be empty while an adapter (IP-Adapter, InstantID) is on that reads the prompt in place of the "
-    "model's own attention, for the whole picture. Switch it off, or make the picture without regions"
+    "{name} must be empty while an adapter (IP-Adapter, InstantID) is on that reads the prompt in place of the model's "
+    "own attention, for the whole picture. Switch it off, or leave {name} empty"
 )
 NETWORK_IN_REGION = Template(
     "{place}: put <{network}:...> in the main prompt, it changes the model for the whole picture"
 )
 AND_IN_REGION = Template("{place}: AND joins prompts of the whole picture, put it in the main prompt")
+NOTHING_BUT_BACKGROUND = Template(
+    "compose_background must leave out the prompt's thing, got {value}, which has every word of the prompt; leave it "
+    "empty where the prompt has no thing that should be in one place"
+)
+BACKGROUND_AND_AND = Template("compose_background must be empty where AND joins prompts")
+WILDCARDS_IN_BACKGROUND = Template("compose_background must be without wildcards, got {value}")
 WILDCARDS_AND_AND = Template("regions: wildcards in their prompts cannot be combined with AND in the main prompt")
 
 # Regions, and the pictures that settings hold, as JSON: what follows the name of the place.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lib_instantas.denoiser import TiledDenoiser
+from lib_instantas.hosts.a1111.parts.seen import SeenThings
 from lib_instantas.hosts.a1111.patched_controls import PatchedControls
 from lib_instantas.hosts.a1111.samplers.forge import WRAPPER, AskedInTiles, PatchedSamplers, Rows
 from lib_instantas.methods import Request, make_method
@@ -146,10 +147,16 @@ def test_no_controls_add_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("replaced", "regions", "refused"), [(True, True, True), (True, False, False), (False, True, False)]
+    ("replaced", "regions", "seen", "refused"),
+    [
+        (True, True, None, "regions"),
+        (True, False, SeenThings(), "compose_background"),
+        (True, False, None, ""),
+        (False, True, SeenThings(), ""),
+    ],
 )
-def test_regions_are_refused_where_an_adapter_reads_the_prompt_itself(
-    replaced: bool, regions: bool, refused: bool
+def test_prompts_by_place_are_refused_where_an_adapter_reads_the_prompt_itself(
+    replaced: bool, regions: bool, seen: SeenThings | None, refused: str
 ) -> None:
     patches = {"attn2": {("input", 1, 0): lambda *_: None}} if replaced else {"attn1": {("input", 1, 0): None}}
     patcher = Patcher(options={"transformer_options": {"patches_replace": patches}})
@@ -157,7 +164,8 @@ def test_regions_are_refused_where_an_adapter_reads_the_prompt_itself(
     model = SimpleNamespace(inner_model=SimpleNamespace(inner_model=SimpleNamespace(forge_objects=objects)))
     params = SimpleNamespace(denoiser=model, x=torch.zeros(1, 4, *CANVAS))
     settings = parse_settings({**SETTINGS, "regions": [LEFT] if regions else []})
-    work = SimpleNamespace(work=SimpleNamespace(settings=settings), denoisers=[None])
-    with pytest.raises(SettingsError, match="regions must be empty while an adapter") if refused else nullcontext():
+    work = SimpleNamespace(work=SimpleNamespace(settings=settings, seen=seen), denoisers=[None])
+    message = f"{refused} must be empty while an adapter .* or leave {refused} empty"
+    with pytest.raises(SettingsError, match=message) if refused else nullcontext():
         PatchedSamplers().ask_through(work, params)  # type: ignore[arg-type]
     assert objects.unet.model_options[WRAPPER] is not None

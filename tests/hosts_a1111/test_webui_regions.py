@@ -144,8 +144,8 @@ def test_inpainting_a_part_sees_the_regions_of_that_part() -> None:
     whole = SimpleNamespace(width=128, height=64)
     region = {"shape": LEFT, "prompt": "fox"}
     left, right = (part_for(region, paste_to=(x, 0, 64, 64), mask_for_overlay=whole) for x in (0, 64))
-    assert left._attention.shares((8, 8))[1].min() == 1
-    assert right._attention.shares((8, 8))[1].max() == 0
+    assert left._attentions[0].shares((8, 8))[1].min() == 1
+    assert right._attentions[0].shares((8, 8))[1].max() == 0
 
 
 def test_controlnets_copies_of_the_unet_see_the_regions_too() -> None:
@@ -154,4 +154,4 @@ def test_controlnets_copies_of_the_unet_see_the_regions_too() -> None:
     script = SimpleNamespace(latest_network=SimpleNamespace(control_params=units))
     part = part_for({"shape": LEFT, "prompt": "fox"}, scripts=SimpleNamespace(alwayson_scripts=[script]))
     own = shared.sd_model.model.diffusion_model
-    assert [layer.transformer for layer in part._attention.layers] == [own, copy]
+    assert [layer.transformer for layer in part._attentions[0].layers] == [own, copy]

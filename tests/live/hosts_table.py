@@ -58,7 +58,7 @@ FEATURES = {
     "Regions": ("test_live_regions::*", "test_live_wildcards::*"),
     "Style alignment": ("test_style_alignment::*",),
     "ScaleCrafter": ("test_dilation::*",),
-    "Compose first": ("test_live_composing::*",),
+    "Compose first": ("test_live_composing::*", "test_live_background::*"),
     "LoRA, and a LoRA of the first stage alone": ("test_live_lora::*",),
     "Tiled VAE, wrap": ("test_live_vae::*",),
     "SD 3": ("test_sd3::*",),

@@ -29,7 +29,7 @@ from benchmarks.composition import (
 from benchmarks.horizons import has_one_horizon, horizons
 from benchmarks.measures import detail, grain
 from benchmarks.quality import scenes
-from lib_instantas.hosts.diffusers_regions import prompts_for
+from lib_instantas.hosts.diffusers_background import StagePrompts
 from lib_instantas.hosts.staging import Stages, Watcher
 from small_world import CHECKPOINT, CLOSE_UPS_LORA, RATIO_LORA
 from small_world.judge import load_judge
@@ -174,7 +174,7 @@ def test_a_first_stage_is_what_the_second_begins_with(
     row = list(first_stages(["256x1024"], tmp_path, CHECKPOINT, RATIO_LORA))[number]
     job = Row("two stages", "256x1024", tmp_path, settings=settings).job(scene, 1)
     generator = composition._generator(CHECKPOINT)
-    prompts = prompts_for(generator.pipeline, job.settings.region_setup, job.prompt)
+    prompts = StagePrompts(generator.pipeline, job)
     random = torch.Generator().manual_seed(1)
     run = Stages(generator.pipeline, prompts, random, (), generator.features, generator.loras(job))
     handed_on = torch.from_numpy(np.array(run(generator.stages(job)[0], None, Watcher())))

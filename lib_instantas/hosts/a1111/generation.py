@@ -18,6 +18,7 @@ from modules import processing
 from lib_instantas.hosts.a1111.composing import Composition, without_hires_entries
 from lib_instantas.hosts.a1111.inversion import inverting
 from lib_instantas.hosts.a1111.language import for_the_asker
+from lib_instantas.hosts.a1111.parts.seen import SeenThings
 from lib_instantas.hosts.a1111.report import Report
 from lib_instantas.hosts.a1111.samplers import family
 from lib_instantas.hosts.a1111.sizes import exact_size
@@ -61,7 +62,13 @@ class Generation:
         self.native: int | None = None
         self.sampling: TiledSampling | None = None
         self.aligned = False
+        self._seen = SeenThings()
         self._depth = 0
+
+    @property
+    def seen(self) -> SeenThings | None:
+        """What both passes know of the things in the batch; None where there is no background prompt, or one pass."""
+        return self._seen if self.composition is not None and self.settings.compose_background else None
 
     def exact_size(self, p: Any) -> Size | None:
         """(height, width) in image pixels that the finished picture has to have; None where the host's own is right."""
@@ -73,9 +80,12 @@ class Generation:
         """Put what is known now into the metadata of `p`."""
         if self.composition is not None:
             without_hires_entries(p.extra_generation_params)
-        self.report.picture = getattr(p, "iteration", 0) * p.batch_size + getattr(p, "batch_index", 0)
+        in_batch = getattr(p, "batch_index", 0)
+        self.report.picture = getattr(p, "iteration", 0) * p.batch_size + in_batch
         if self.travelling is not None:
             self.report.settings = self.travelling.of_picture(self.report.picture)
+        if self.seen is not None and (said := self.seen.said(in_batch)):
+            self.report.note("background", said)
         self.report.write(p)
 
     @property
@@ -104,6 +114,8 @@ class Generation:
         if name == "init":
             self.report.begin_anew()
             self._receive_prompts(p)
+        if name == "sample":
+            self._seen.begin()
         try:
             if name == "init":
                 check_chain(p, self.settings)

@@ -54,7 +54,9 @@ def _replaced_unet(settings: Settings) -> Iterator[str]:
     if sd_unet is None or sd_unet.get_unet_option() is None:
         return
     if settings.region_setup.active:
-        yield messages.REGIONS_WITHOUT_UNET()
+        yield messages.REGIONS_WITHOUT_UNET(name="regions")
+    if settings.compose and settings.compose_background:
+        yield messages.REGIONS_WITHOUT_UNET(name="compose_background")
     if settings.method == "ScaleCrafter":
         yield messages.SCALECRAFTER_WITHOUT_UNET()
 

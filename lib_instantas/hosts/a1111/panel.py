@@ -47,7 +47,12 @@ DETAILS = (
     ("hold", "told_size"),
 )
 UPSCALE = (("upscale_by", "upscaler"), ("fidelity", "noise_inversion"))
-COMPOSE = (("compose_strength", "compose_guidance"), ("compose_upscaler",), ("compose_lora", "compose_tiles_lora"))
+COMPOSE = (
+    ("compose_strength", "compose_guidance"),
+    ("compose_upscaler",),
+    ("compose_background",),
+    ("compose_lora", "compose_tiles_lora"),
+)
 STYLE = (("style_alignment",), ("style_reference",))
 VAE = (("vae", "vae_mode", "vae_tile"),)
 """What works by itself, folded away; a setting that is named nowhere gets a row of its own after DETAILS."""

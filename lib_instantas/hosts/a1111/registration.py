@@ -8,6 +8,7 @@ from lib_instantas.browser.routes import add_browser_files
 from lib_instantas.hosts.a1111.api import add_routes
 from lib_instantas.hosts.a1111.panorama import after_saving, before_saving
 from lib_instantas.hosts.a1111.parts import register_part
+from lib_instantas.hosts.a1111.parts.background import watched_words
 from lib_instantas.hosts.a1111.parts.controlnet import controlnet_hints
 from lib_instantas.hosts.a1111.parts.dilation import dilated_convolutions
 from lib_instantas.hosts.a1111.parts.padding import padding_as_trained
@@ -28,7 +29,7 @@ def register() -> None:
     script_callbacks.on_ui_tabs(on_ui_tabs)
     script_callbacks.on_before_image_saved(before_saving)
     script_callbacks.on_image_saved(after_saving)
-    for factory in (controlnet_hints, dilated_convolutions, padding_as_trained, regional_prompts):
+    for factory in (controlnet_hints, dilated_convolutions, padding_as_trained, watched_words, regional_prompts):
         register_part(factory)
     if refusal() is None:
         script_callbacks.on_cfg_denoiser(before_evaluation)

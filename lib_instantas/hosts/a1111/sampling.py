@@ -56,15 +56,15 @@ class TiledSampling:
         self.dilated = next((part for part in self.parts if isinstance(part, DilatedConvolutions)), None)
         self.report = _begin_report(work, self.method, report, evaluation)
         self.report.fidelity = 0.0 if held is None else held.fidelity.strength
-        self.denoisers = [self._denoiser(method, evaluation) for method in methods]
+        self.denoisers = [self._denoiser(picture, method, evaluation) for picture, method in enumerate(methods)]
 
-    def _denoiser(self, method: Method, evaluation: int) -> TiledDenoiser:
+    def _denoiser(self, picture: int, method: Method, evaluation: int) -> TiledDenoiser:
         batch = self.work.settings.tile_batch
         denoiser = TiledDenoiser(
             _no_model,
             method,
             tile_batch=batch,
-            parts=self.parts,
+            parts=[part.of_picture(picture) for part in self.parts] if self.work.seen is not None else self.parts,
             before_batch=stop_if_asked,
             tell=ToldSize(self.work.settings.told_size if Capability.SIZES in offer_of_model() else "canvas"),
         )
@@ -183,6 +183,7 @@ def _pass_of(params: Any, generation: Generation) -> SamplingPass:
         unet=family().unet,
         setups=() if generation.travelling is None else generation.travelling.of_batch(denoiser.p),
         composes=generation.composition is not None and not getattr(denoiser.p, "is_hr_pass", False),
+        seen=generation.seen,
     )
 
 
@@ -197,8 +198,11 @@ def _seeds_of(p: Any) -> tuple[int, ...]:
 
 
 def methods_for(work: SamplingPass) -> list[Method]:
-    """One method where all pictures have their tiles in the same places, else one for each picture of the batch."""
-    seeds = work.seeds if plans_depend_on_seed(work.settings) else work.seeds[:1]
+    """One method where all pictures have their tiles in the same places, else one for each picture of the batch.
+
+    One for each, too, where their prompts have different places.
+    """
+    seeds = work.seeds if work.seen is not None or plans_depend_on_seed(work.settings) else work.seeds[:1]
     return [method_for(work, seed) for seed in seeds]
 
 

@@ -23,6 +23,7 @@ from lib_instantas.hosts.a1111.neighbours import check_neighbours
 from lib_instantas.hosts.a1111.offers import offer_of_model
 from lib_instantas.hosts.a1111.panel import Panel
 from lib_instantas.hosts.a1111.panorama import mark_sphere
+from lib_instantas.hosts.a1111.parts.background import check_background
 from lib_instantas.hosts.a1111.parts.regions import check_region_prompts
 from lib_instantas.hosts.a1111.report import erase
 from lib_instantas.hosts.a1111.samplers import family, refusal
@@ -189,6 +190,7 @@ class InstantASScript(scripts.Script):
             raise SettingsError(reason)
         check_neighbours(p, settings)
         check_region_prompts(settings)
+        check_background(settings)
         generation = self._begin(p, settings, native_side(shared.sd_model))
         check(generation.settings, offer_of_model())
         if upscales_afterwards(p, generation.settings):

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from lib_instantas.denoiser import ModelCall
+from lib_instantas.denoiser import ModelCall, Part
+from lib_instantas.hosts.a1111.parts.seen import SeenThings
 from lib_instantas.methods import Request
 from lib_instantas.redilation import levels_of
 from lib_instantas.regions import RegionSetup
@@ -25,7 +26,8 @@ class SamplingPass:
 
     `steps` is how often the sampler is expected to ask, `per_step` how often in one step of its own, `unet` the model
     that is asked. A pass that `composes` makes the first of two stages, which is one picture without tiles. `setups`
-    are the regions of each picture where their prompts differ, as wildcards make them do.
+    are the regions of each picture where their prompts differ, as wildcards make them do. `seen` is what two passes
+    with a background prompt hand over; then each picture of the batch is asked about by itself.
     """
 
     p: Any
@@ -38,6 +40,7 @@ class SamplingPass:
     composes: bool = False
     per_step: int = 1
     setups: tuple[RegionSetup, ...] = ()
+    seen: SeenThings | None = None
 
     @property
     def is_hires_pass(self) -> bool:
@@ -60,6 +63,10 @@ class HostPart:
 
     def before_evaluation(self, params: Any) -> None:
         """Look at, or change, the host's CFGDenoiserParams before the model is asked."""
+
+    def of_picture(self, index: int) -> Part:
+        """What is entered around calls that are about one picture of the batch, where each is asked about by itself."""
+        return self
 
     def __call__(self, call: ModelCall) -> AbstractContextManager[Any]:
         """Entered around one call of the model; what it changes it restores on leaving."""

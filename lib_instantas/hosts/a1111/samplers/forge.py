@@ -145,11 +145,15 @@ class PatchedSamplers:
     def ask_through(self, sampling: TiledSampling, params: Any) -> None:
         """The next evaluation goes through the tiles.
 
-        Raises SettingsError for regions where something else has put itself in the place of the layers they act on.
+        Raises SettingsError for regions, or a background prompt, where something else has put itself in the place of
+        the layers they act on.
         """
         asked = _standing_in(params)
-        if sampling.work.settings.region_setup.active and asked.replaces_cross_attention:
-            raise SettingsError(messages.PROMPT_ADAPTER())
+        work = sampling.work
+        by_place = {"regions": bool(work.settings.region_setup.active), "compose_background": work.seen is not None}
+        for name, acts in by_place.items():
+            if acts and asked.replaces_cross_attention:
+                raise SettingsError(messages.PROMPT_ADAPTER(name=name))
         asked.begin(sampling, params)
 
     def kept_by_timestep(self, params: Any) -> Tensor | None:

@@ -23,3 +23,13 @@ def get_learned_conditioning(model: Any, prompts: Any, *_: Any) -> list:
 
 def reconstruct_cond_batch(schedule: Any, step: int) -> torch.Tensor:
     return torch.stack(list(schedule))
+
+
+def get_multicond_prompt_list(prompts: Any) -> tuple[list, list, dict]:
+    return [], [*prompts], {}
+
+
+def get_learned_conditioning_prompt_schedules(
+    prompts: Any, base_steps: int, hires_steps: int | None = None, use_old_scheduling: bool = False
+) -> list:
+    return [[[base_steps, prompt]] for prompt in prompts]
