@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import second_opinion
+from benchmarks.outside_judge import drawn
 from benchmarks.second_opinion import INPUT, MEAN, SPREAD, embed
 
 
@@ -36,3 +37,11 @@ def test_the_network_is_a_resnet_50(monkeypatch: pytest.MonkeyPatch) -> None:
         pooled = network(shown).pooler_output.flatten(1)
         expected = torch.tanh(pooled @ weights["fc.weight"].T + weights["fc.bias"])
     assert torch.allclose(embed(pictures), expected, atol=1e-4)
+
+
+@pytest.mark.skipif(not second_opinion.is_here(), reason="imgsim is not installed")
+def test_its_weights_know_a_picture_again_when_a_part_of_it_is_cut_out() -> None:
+    pictures, _ = drawn(6)
+    features = embed(torch.cat([pictures[..., :192, :192], pictures[..., 32:224, 32:224]]))
+    nearest = torch.cdist(features[:6], features[6:]).argmin(1)
+    assert torch.equal(nearest, torch.arange(6))
