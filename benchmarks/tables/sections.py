@@ -239,16 +239,17 @@ def field(bench: Bench) -> Section:
         "Merge-Attend-Diffuse, 75 %": "MultiDiffusion, 75 %",
         "SaFa*, 20 %": "MultiDiffusion, 20 %",
         "SaFa, 20 %": "SaFa*, 20 %",
+        "DemoFusion, 50 %": "InstantAS",
     }
     rows = bench.possible(FIELD)
-    less = ", ".join(
-        f"{one} less {other} ({bench.beside(rows[one], rows[other])})"
+    less = "".join(
+        f"\n- {one} less {other}: {bench.beside(rows[one], rows[other])}"
         for one, other in pairs.items()
         if rows.keys() >= {one, other}
     )
     text = (
-        f"Differences: {less}. Each method has its paper's overlap, and stands beside what it "
-        "sets out to improve with the same tiles; SaFa* is its interleaving without the reference view."
+        "Each method has its paper's overlap, and stands beside what it sets out to improve with the same tiles; SaFa* "
+        f"is its interleaving without the reference view. Differences:\n{less}"
     )
     return _section(bench, "field", "The field since,", FIELD, {}, text, with_time=True)
 
