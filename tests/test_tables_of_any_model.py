@@ -81,6 +81,7 @@ def test_another_model_has_the_same_tables_at_its_own_sizes(
     assert table.startswith(f"# InstantAS, table 3: ablation at {SIDE}x{4 * SIDE}")
     assert "|  | KID-E | ± | CLIP | seam | seconds | paper's FID |" in table
     assert "--model tiny.safetensors" in table
+    assert "--pictures 2 --quick`" in table
     for row in ("InstantAS", "Guided Fusion, 25 %"):
         assert f"{row}'s KID-E less MultiDiffusion, 25 %'s: " in near
         assert f"{row}'s seam less that: " in near
