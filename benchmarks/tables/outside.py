@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks import second_opinion
 from benchmarks.measures import interval
-from benchmarks.outside_judge import JUDGES, Features, is_here, kid, likeness, look
+from benchmarks.outside_judge import is_here, kid, likeness, look
 from benchmarks.report import progress
 from benchmarks.tables.bench import Bench, Section
 from benchmarks.tables.layout import markdown_table
@@ -36,11 +34,9 @@ def outside(bench: Bench) -> Section | None:
         name: [as_tensor(one) for one in bench.sets.pictures(variant, WIDE).pictures] for name, variant in rows.items()
     }
     # Only Small World's subjects can be drawn.
-    shown = bench.sets.subjects.scenes
-    whole: dict[str, Whole] = {}
+    shown, whole = bench.sets.subjects.scenes, None
     if shown:
-        others = torch.stack([_drawn(scene, number) for scene in shown for number in range(1, DRAWN + 1)])
-        whole = {name: (features, features(others)) for name, features in judges_of_wholes().items()}
+        whole = look(torch.stack([_drawn(scene, number) for scene in shown for number in range(1, DRAWN + 1)])).features
         sets["drawn"] = [_drawn(scene, 0) for scene in shown]
     figures = {name: judged(torch.stack(pictures), side, own, whole) for name, pictures in sets.items()}
     text = (
@@ -48,7 +44,7 @@ def outside(bench: Bench) -> Section | None:
         f"1000 of crops of {side}x{side} at every half of their side to the model's own pictures; ± half of its 95 % "
         "interval over subsets. **content apart** and **style apart** are the distances of a panorama's four parts "
         "from each other (LPIPS without its learnt weights; Gram matrices x 1000), ± half of the 95 % interval over "
-        f"panoramas.{OF_DRAWN if shown else ''}{SECOND if IMGSIM in whole else ''}"
+        f"panoramas.{OF_DRAWN if shown else ''}"
     )
     header = ["", *("±" if key.endswith("_ci") else key for key in next(iter(figures.values())))]
     table = markdown_table(header, [[name, *one.values()] for name, one in figures.items()])
@@ -59,26 +55,15 @@ OF_DRAWN = (
     " **whole** is KID x 1000 of the panoramas, shrunk as they are to the network's square, to drawn ones of the same "
     "scenes. The last row is drawn panoramas: what is right lies there, not at 0."
 )
-SECOND = " **whole, imgsim** is the same in the features of another network, which sees what is where and no grain."
-
-IMGSIM = "whole, imgsim"
-
-Whole = tuple[Features, Tensor]
-"""Whose features whole pictures are compared in, and those of what they are compared with."""
 
 
-def judges_of_wholes() -> dict[str, Features]:
-    """Columns of whole pictures: the second opinion's too, where it is installed."""
-    second = {IMGSIM: JUDGES["imgsim"]} if second_opinion.is_here() else {}
-    return {"whole": JUDGES["efficientnet-lite0"], **second}
-
-
-def judged(pictures: Tensor, side: int, own: Tensor, whole: Mapping[str, Whole]) -> dict[str, Any]:
+def judged(pictures: Tensor, side: int, own: Tensor, whole: Tensor | None) -> dict[str, Any]:
     """The figures of a row of panoramas [n, 3, side, 4 * side], by their features' distance to `own` and to `whole`."""
     parts = [likeness(look(torch.stack(one.split(side, -1))).maps) for one in pictures]
     content, style = (interval(torch.tensor(values)) for values in zip(*parts, strict=True))
     found = {"patches": kid(look(native_crops(pictures, side)).features, own)}
-    found |= {name: kid(features(pictures), drawn) for name, (features, drawn) in whole.items()}
+    if whole is not None:
+        found["whole"] = kid(look(pictures).features, whole)
     found |= {"content apart": content, "style apart": style}
     return {key: value for name, one in found.items() for key, value in ((name, one[0]), (f"{name}_ci", one[1]))}
 
