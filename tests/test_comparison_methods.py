@@ -161,6 +161,7 @@ def test_blocks_are_gone_through_without_repetition() -> None:
         assert torch.equal(blocks.of_pixel[pick], torch.arange(32))
     assert len(torch.cat(taken).unique()) == len(torch.cat(taken))
     assert torch.equal(blocks.of_pixel[blocks.first], torch.arange(32))
+    assert torch.equal(taken[0], blocks.first), "each evaluation begins with the same small picture"
 
 
 @pytest.mark.parametrize(

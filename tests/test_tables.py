@@ -129,6 +129,12 @@ def test_two_sets_are_told_apart_by_what_differs_in_every_scene_and_not_by_what_
     assert abs(compare(same, close, own).value) < 1e-3
 
 
+def test_a_difference_is_said_to_be_one_or_else_how_small_it_is() -> None:
+    assert Difference(-3.0, 2.0).verdict == "lower, -3 ± 2"
+    assert Difference(3.0, 2.0).verdict == "higher, +3 ± 2"
+    assert Difference(1.0, 2.5).verdict == "not told apart, the difference lies between -1.5 and +3.5"
+
+
 def test_seams_are_compared_over_the_same_pictures() -> None:
     """Pictures differ far more among each other than a seam does; both sets have the same ones."""
     generator = torch.Generator().manual_seed(0)

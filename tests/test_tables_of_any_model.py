@@ -67,7 +67,7 @@ def test_another_model_has_the_same_tables_at_its_own_sizes(
     pytest.importorskip(NEEDS_WEIGHTS)
     keep, output = tmp_path / "keep", tmp_path / "tables"
     few = ("--quick", "--pictures", "2", "--steps", "1", "--workers", "1", "--device", "cpu", "--json")
-    which = ("--only", "instantas-3", "scalecrafter-1")
+    which = ("--only", "instantas-3", "close", "scalecrafter-1")
     run(monkeypatch, "--model", checkpoint, *few, *which, "--clip", clip, "--keep", keep, "--output", output)
 
     found = json.loads(capsys.readouterr().out)
@@ -77,10 +77,14 @@ def test_another_model_has_the_same_tables_at_its_own_sizes(
     assert rows.keys() == TABLE_3.keys()
     assert all(-1 <= row["clip"] <= 1 and row["prompt"] is row["kid"] is None for row in rows.values())
 
-    table, squares = ((output / f"{key}.md").read_text() for key in ("instantas-3", "scalecrafter-1"))
+    table, near, squares = ((output / f"{key}.md").read_text() for key in which[1:])
     assert table.startswith(f"# InstantAS, table 3: ablation at {SIDE}x{4 * SIDE}")
     assert "|  | KID-E | ± | CLIP | seam | seconds | paper's FID |" in table
     assert "--model tiny.safetensors" in table
+    assert "--pictures 2 --quick`" in table
+    for row in ("InstantAS", "Guided Fusion, 25 %"):
+        assert f"{row}'s KID-E less MultiDiffusion, 25 %'s: " in near
+        assert f"{row}'s seam less that: " in near
     assert "|  | KID-EB | CLIP | seconds | paper's FID |" in squares
     assert "prompt, things and diversity need the judge of Small World" in (output / "measures.md").read_text()
     assert all((output / name).exists() for name in _images(table))

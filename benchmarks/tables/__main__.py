@@ -82,7 +82,11 @@ def _listed(prompts: Path | None) -> Source:
 
 
 def _setting(easel: Easel, options: argparse.Namespace) -> Setting:
-    shown = {"model": None if easel.is_small_world else options.model.name, "clip": options.clip}
+    shown = {
+        "model": None if easel.is_small_world else options.model.name,
+        "clip": options.clip,
+        "pictures": None if options.pictures == _pictures(options.quick) else options.pictures,
+    }
     return Setting(
         model="Small World" if easel.is_small_world else _name_of(options.model),
         pictures=options.pictures,
@@ -117,12 +121,16 @@ def _completed(options: argparse.Namespace) -> argparse.Namespace:
     """With what was left out. Another model has files of its own, so that nothing is taken for Small World's."""
     own = is_small_world(options.model)
     options.workers = options.workers or (1 if options.device == "cuda" else os.cpu_count() or 1)
-    options.pictures = options.pictures or (4 if options.quick else 24)
+    options.pictures = options.pictures or _pictures(options.quick)
     options.steps = options.steps or (8 if options.quick else 20 if own else 50)
     options.output = options.output or (DOCUMENTS if own else Path(f"tables-{_name_of(options.model)}"))
     if options.keep and not own:
         options.keep /= _name_of(options.model)
     return options
+
+
+def _pictures(quick: bool) -> int:
+    return 4 if quick else 24
 
 
 def _name_of(model: Path) -> str:

@@ -100,6 +100,14 @@ class Difference:
         """Whether the interval leaves out zero."""
         return abs(self.value) > self.interval
 
+    @property
+    def verdict(self) -> str:
+        """Whether the first is lower or higher, or else between what the difference lies."""
+        if self.told:
+            return f"{'lower' if self.value < 0 else 'higher'}, {self}"
+        low, high = self.value - self.interval, self.value + self.interval
+        return f"not told apart, the difference lies between {low:+.2g} and {high:+.2g}"
+
     def __str__(self) -> str:
         return f"{self.value:+.3g} ± {self.interval:.2g}"
 

@@ -70,6 +70,13 @@ MULTIDIFFUSIONS = (
 )
 """MultiDiffusion at every overlap that the tables know."""
 
+CLOSE = {
+    "InstantAS": INSTANTAS,
+    "MultiDiffusion, 25 %": STRIDES["MD 384"],
+    "Guided Fusion, 25 %": STRIDES["GF 384"],
+}
+"""What 24 pictures do not tell apart: InstantAS, MultiDiffusion's best overlap here, and Guided Fusion's tiles."""
+
 ALPHAS = (0.0, 0.2, 0.4, 0.7, 1.0)
 ALIGNMENT = {
     f"{short} + SA {alpha:g}": engine(method, overlap=0.25, **({"style_alignment": alpha} if alpha else {}))

@@ -134,7 +134,10 @@ class Small:
 
 
 class Blocks:
-    """The latent pixels of a canvas, shared out among those of a small one; each block is gone through at random."""
+    """The latent pixels of a canvas, shared out among those of a small one.
+
+    A block begins with its first pixel, in every evaluation the same, and is gone through at random from there.
+    """
 
     def __init__(self, canvas: Size, small: Size, generator: torch.Generator) -> None:
         rows, columns = (
@@ -144,13 +147,14 @@ class Blocks:
         self.generator = generator
         self.of_pixel = (rows[:, None] * small[1] + columns).flatten()
         """The block of each pixel of the canvas, [H*W]."""
-        keys = torch.rand(len(self.of_pixel), generator=generator, dtype=torch.float64)
-        self._order = torch.argsort(self.of_pixel + keys)
         self._counts = torch.bincount(self.of_pixel, minlength=small[0] * small[1])
         self._starts = torch.cumsum(self._counts, 0) - self._counts
         self._turn = torch.zeros_like(self._counts)
         self.first = torch.argsort(self.of_pixel, stable=True)[self._starts]
         """The first pixel of each block, [h*w]."""
+        keys = 0.5 + 0.5 * torch.rand(len(self.of_pixel), generator=generator, dtype=torch.float64)
+        keys[self.first] = 0.0
+        self._order = torch.argsort(self.of_pixel + keys)
 
     def picks(self, renewed: float) -> Tensor:
         """One pixel of each block, [h*w]; a share of the blocks go on to the next that was not taken yet."""
