@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from small_world import CHECKPOINT, progress
+from small_world import CHECKPOINT, progress, train_unet
 from small_world.autoencoder import Autoencoder
 from small_world.checkpoint import load
 from small_world.dataset import scenes
@@ -106,6 +106,18 @@ def test_half_of_a_decoders_latents_are_clean_and_half_are_noisy():
     noise = (seen[0] - model.moments(given)[0]).std((1, 2, 3)) / STD
     assert 0.4 < float((noise == 0).float().mean()) < 0.6
     assert 0.04 < float(noise.max()) < 0.1
+
+
+def test_every_time_counts_and_the_noisy_ones_most():
+    torch.manual_seed(0)
+    z, weights = torch.zeros(2, 4, 64, 64), torch.ones(2, 1, 64, 64)
+
+    def error(time):
+        times = torch.full((2,), time)
+        return float(train_unet.loss_of(lambda x, *_: torch.zeros_like(x), z, times, times, weights))
+
+    assert abs(error(0) - train_unet.LEAST) < 0.05
+    assert abs(error(999) - 1) < 0.1
 
 
 def test_the_judges_goal_shows_each_thing_where_it_stands():
