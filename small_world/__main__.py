@@ -1,4 +1,4 @@
-"""Command line: `python -m small_world render | train | ratios | close-ups | install`."""
+"""Command line: `python -m small_world render | train | ratios | close-ups | decoder | install`."""
 
 import argparse
 import logging
@@ -41,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
     close_ups.add_argument("--pictures", type=int, default=9000, help="drawn scenes, and as many squares (9000)")
     _add_training(close_ups)
     close_ups.set_defaults(command=_close_ups)
+    decoder = commands.add_parser("decoder", help="train the shipped model's decoder on; what latents mean stays")
+    decoder.add_argument("--minutes", type=float, default=120, help="of training (120); drawing on top")
+    decoder.add_argument("--pictures", type=int, default=9000, help="drawn scenes, and as many squares (9000)")
+    _add_training(decoder)
+    decoder.set_defaults(command=_decoder)
     install = commands.add_parser("install", help="copy the shipped model to a WebUI")
     install.add_argument("webui", type=Path, help="the WebUI's folder")
     install.set_defaults(command=_install)
@@ -81,6 +86,14 @@ def _ratios(options: argparse.Namespace) -> None:
 
 def _close_ups(options: argparse.Namespace) -> None:
     from small_world.close_ups import train
+    from small_world.train import default_device
+
+    device = options.device or default_device()
+    train(options.out, options.minutes, device, options.pictures, options.workers)
+
+
+def _decoder(options: argparse.Namespace) -> None:
+    from small_world.decoder import train
     from small_world.train import default_device
 
     device = options.device or default_device()

@@ -28,7 +28,7 @@ def train(folder: Path, minutes: float, device: str, pictures: int, workers: int
     budget = {name: share * minutes for name, share in SHARES.items()}
     drawn, squares = scenes(folder, pictures, workers=workers), crops(folder, pictures, workers=workers)
     parallel = workers if device == "cpu" else 1
-    coder = train_autoencoder.train(folder, drawn, budget["autoencoder"], device, parallel)
+    coder = train_autoencoder.train(folder, (drawn, squares), budget["autoencoder"], device, parallel)
     whole, close = (encode_all(folder, coder, part, pictures, device, parallel) for part in (drawn, squares))
     write_tokenizer(folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")

@@ -30,6 +30,9 @@ EMPHASIS, REACH = 4.0, 24.0
 """Added weight of the error at a thing's centre, and its reach in pixels: a thing is a twentieth of its picture, and
 without this a short training learns to draw blobs."""
 
+LEAST = 0.25
+"""Least weight of the error at a time. Without it the cleanest time counts a two-hundredth of a noisy one, and
+the model shipped leaves 0.7 of the noise there: of 0.029 it leaves 0.020; from a time of 50 it comes within 0.013."""
 
 CROPS = 0.5
 """Share of squares cut from larger scenes (`small_world.crops`) in a batch."""
@@ -92,13 +95,13 @@ def lessons(
 def loss_of(model: Painter, z: Tensor, times: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
     """Return the error of the predicted noise, weighted by min(SNR, 5) / SNR (Hang et al. 2023, eq. 8 for noise).
 
-    `weights` [B, 1, h, w] weigh each latent pixel's error.
+    No time weighs less than LEAST, and `weights` [B, 1, h, w] weigh each latent pixel's error.
     """
     noise = torch.randn_like(z) + OFFSET * torch.randn(*z.shape[:2], 1, 1, device=z.device)
     predicted = model(noised(z, noise, times).contiguous(memory_format=torch.channels_last), times, tokens)
     alpha = alphas_cumprod().to(z.device, torch.float32)[times]
     ratio = alpha / (1 - alpha)
-    weight = ratio.clamp(max=5.0) / ratio
+    weight = (ratio.clamp(max=5.0) / ratio).clamp(min=LEAST)
     error = (weights * F.mse_loss(predicted.float(), noise, reduction="none")).mean((1, 2, 3))
     return (weight * error).mean()
 
