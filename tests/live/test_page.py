@@ -173,15 +173,9 @@ def test_img2img_says_from_what_to_what_a_picture_is_enlarged(txt2img: Tab, webu
     img2img.open_panel()
     img2img.choose(img2img.panel("preset"), "Upscale")
     img2img.wait_for_line("the given picture, 2 times as wide and high by Lanczos, finished in tiles of about 128x128")
-    for size in ((160, 96), (200, 104)):
-        webui.client.txt2img(width=size[0], height=size[1], steps=1).images[0].save(tmp_path / "given.png")
-        page.locator("#img2img_image input[type=file], #img2img_image .image-container input").first.set_input_files(
-            str(tmp_path / "given.png")
-        )
-        img2img.wait_for_line(f"{size[0]}x{size[1]} → {2 * size[0]}x{2 * size[1]} by Lanczos: ")
-        if page.locator("#img2img_image [aria-label='Remove Image']").count():
-            page.locator("#img2img_image [aria-label='Remove Image']").first.click()
-            img2img.wait_for_line("the given picture, 2 times as wide and high")
+    webui.client.txt2img(width=160, height=96, steps=1).images[0].save(tmp_path / "given.png")
+    page.locator("#img2img_image input[type=file]").first.set_input_files(str(tmp_path / "given.png"))
+    img2img.wait_for_line("160x96 → 320x192 by Lanczos: ")
 
 
 @pytest.mark.parametrize("name", ["edit_regions", "clear_regions", "compare"])
@@ -216,7 +210,7 @@ def test_the_settings_page_chooses_the_defaults(page: Any, webui: WebUI) -> None
     page.click("text=Settings >> nth=0")
     page.fill("#settings_search textarea, #settings_search input", "Bridging")
     page.wait_for_selector("#setting_instantas_gamma", state="visible")
-    assert NOTES["defaults"] in page.inner_text("#settings")
+    assert NOTES["defaults"] in page.text_content("#settings")  # a search hides it
     assert "Reload UI" not in page.inner_text("#setting_instantas_gamma")
     assert page.locator("#setting_instantas_gamma input").first.input_value() == "0.25"
     webui.client.post("/sdapi/v1/options", {"instantas_gamma": 0.4})
