@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 from tiny_pipelines import sd_pipeline
 
+from benchmarks.images import drawn, together
 from benchmarks.tables import paper
+from benchmarks.tables.bench import Bench
 from benchmarks.tables.layout import bar_chart, contact_sheet, markdown_table
 from benchmarks.tables.measures import (
     Difference,
@@ -19,17 +21,21 @@ from benchmarks.tables.measures import (
     Quality,
     compare,
     compare_seams,
+    critics_of_small_world,
     kernel_distance,
     native_crops,
     spread,
     steps_of,
 )
-from benchmarks.tables.pictures import OWN_PICTURES, Easel, PictureSets
+from benchmarks.tables.pictures import OWN_PICTURES, Easel, PictureSet, PictureSets
+from benchmarks.tables.scalecrafter import whole_pictures
 from benchmarks.tables.sections import SECTIONS, sections
-from benchmarks.tables.subjects import Subjects
+from benchmarks.tables.subjects import Subjects, small_world
 from benchmarks.tables.variants import ALIGNMENT, DIRECT, FIELD, OFFSETS, PANORAMA, STRIDES, TABLE_1, TABLE_3
 from lib_instantas.methods import METHODS, Request, make_method
 from lib_instantas.settings import parse_settings
+from small_world import CHECKPOINT
+from small_world.judge import load_judge
 
 ROWS = {**TABLE_1, **TABLE_3, **STRIDES, **ALIGNMENT, **OFFSETS, **FIELD}
 DISTINCT = {
@@ -160,6 +166,19 @@ def test_the_kernel_distance_is_zero_on_average_for_one_law_and_large_for_two() 
     error = torch.tensor(same).std() / 60**0.5
     assert abs(mean) < 4 * error, "unbiased"
     assert other > 20 * error
+
+
+def test_a_picture_of_four_times_the_area_is_counted_for_its_horizons_as_it_is() -> None:
+    subjects = small_world(2, things=True)
+    one = drawn(subjects.scenes, (512, 512))
+    two = torch.cat([torch.nn.functional.avg_pool2d(one, (2, 1))] * 2, 2)
+    bench = Bench(PictureSets(Easel(CHECKPOINT), subjects, 1), critics_of_small_world(load_judge()), small_world)
+    bench.own = torch.randn(2, 8, 48, generator=torch.Generator().manual_seed(0))
+    shown = {"one": one, "two": two}
+    sets = {name: PictureSet(tuple(together([one[None]]) for one in pictures), 1.0) for name, pictures in shown.items()}
+    figures, _ = whole_pictures(bench, sets)
+    assert figures["one"]["horizons"] == 1
+    assert figures["two"]["horizons"] == 2
 
 
 def test_spread_is_the_mean_distance_of_pairs() -> None:

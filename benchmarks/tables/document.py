@@ -28,8 +28,9 @@ SMALL_WORLD = (
     "whole pictures shrunk to 256x256, as in ScaleCrafter's paper; **KID-W** and **KID-B** are the unbiased kernel "
     "distance in the same features, which does not fall with the number of pictures as the Frechet distance does; "
     "**prompt** is the share of crops whose place and time are the prompt's; **things** how often the thing of the "
-    "prompt is seen on a shrunk picture (1 is wanted); **diversity** the crops' mean distance from each other over "
-    "that of the model's own pictures."
+    "prompt is seen on a shrunk picture (1 is wanted); **horizons** how often sky above turns to ground below in the "
+    "picture as it is (1 is wanted); **diversity** the crops' mean distance from each other over that of the model's "
+    "own pictures."
 )
 ANY_MODEL = (
     "**KID-E** is the unbiased kernel distance x 1000 of crops of the model's own size to the model's own pictures of "

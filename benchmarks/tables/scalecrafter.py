@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.horizons import horizons
 from benchmarks.tables import paper
 from benchmarks.tables.bench import Bench, Section
 from benchmarks.tables.layout import markdown_table
@@ -93,7 +95,8 @@ def _measure(bench: Bench) -> str:
 
 def _columns(bench: Bench) -> list[str]:
     judged = ["KID-B", "prompt", "things"] if bench.critics.judge else []
-    return ["", _measure(bench), *judged, *(["CLIP"] if bench.critics.clip else []), "seconds"]
+    clip = ["CLIP"] if bench.critics.clip else []
+    return ["", _measure(bench), *judged, *clip, *(["horizons"] if judged else []), "seconds"]
 
 
 def _with_things(bench: Bench, count: int) -> Bench:
@@ -111,6 +114,9 @@ def whole_pictures(
     for name, made in sets.items():
         values = torch.stack([shrunk(one, bench.sets.easel.side) for one in made.pictures])
         figures[name], features[name] = whole(bench.critics, values, bench.sets.subjects, bench.own)
+        if bench.critics.judge is not None:
+            seen = zip(made.pictures, bench.sets.subjects.scenes, strict=True)
+            figures[name]["horizons"] = fmean(horizons(as_tensor(one), scene) for one, scene in seen)
         figures[name]["seconds"] = made.seconds
     return figures, features
 
