@@ -77,8 +77,8 @@ def test_every_picture_of_a_batch_is_upscaled(client: Client) -> None:
 def test_regions_and_the_preset_go_with_it(client: Client) -> None:
     region = {"shape": {"type": "rectangle", "x": 0, "y": 0, "width": 0.5, "height": 1}, "prompt": "a blue dog"}
     plain = client.img2img(given(), {"enabled": True, "preset": "Upscale", "tile": 128, "tile_batch": 0}, **LITTLE)
-    regional = client.img2img(given(), {**BY_TWO, "regions": [region]}, **LITTLE)
-    alike = client.img2img(given(), {**BY_TWO, **DEFAULT_TILES}, **LITTLE)
+    regional = client.img2img(given(), {**BY_TWO, "fidelity": 1, "regions": [region]}, **LITTLE)
+    alike = client.img2img(given(), {**BY_TWO, **DEFAULT_TILES, "fidelity": 1}, **LITTLE)
     assert recorded(plain.infotext)["settings"] == recorded(alike.infotext)["settings"]
     assert difference(plain.images[0], alike.images[0]) < ROUNDING
     assert "1 region" in done(regional)
