@@ -81,8 +81,8 @@ def canvas(editor: Surface) -> list[str]:
 
 def test_the_canvas_is_as_large_as_what_is_made_until_something_is_drawn(page: Any, webui: WebUI, txt2img: Tab) -> None:
     txt2img.small(384, 192)
-    open_editor(page)
     editor = Surface(page, webui.url)
+    open_editor(page)
     assert canvas(editor) == ["384", "192"]
     page.locator("#tabs > .tab-nav button").first.click()
     txt2img.open_panel()

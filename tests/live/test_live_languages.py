@@ -119,7 +119,8 @@ def test_the_comparison_is_in_the_hosts_language(txt2img: Tab, speaking: Speakin
     expect(comparison).to_be_visible(timeout=GENERATION_TIMEOUT)
     expect(comparison).to_have_attribute("aria-label", speaking("With and without InstantAS"))
     expect(comparison.locator(".instantas-right")).to_have_text(speaking("Without InstantAS"))
-    expect(comparison.locator("button")).to_have_text(speaking("Close the comparison"))
+    expect(comparison.locator("button")).to_have_text(speaking("InstantAS: Close"))
+    expect(comparison.locator("button")).to_have_attribute("title", speaking("Close the comparison"))
 
 
 def test_a_preset_that_cannot_be_saved_is_refused_in_the_hosts_language(txt2img: Tab, speaking: Speaking) -> None:
