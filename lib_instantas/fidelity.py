@@ -29,10 +29,9 @@ class LowPass:
     """
 
     def __init__(self, deviation: float, closed: tuple[bool, bool]) -> None:
-        reach = math.ceil(REACH * deviation)
-        self._places = torch.arange(-reach, reach + 1)
-        line = torch.exp(-(self._places.double() ** 2) / (2 * deviation**2))
-        self._line = (line / line.sum()).float()
+        self._reach = math.ceil(REACH * deviation)
+        line = [math.exp(-(place**2) / (2 * deviation**2)) for place in range(-self._reach, self._reach + 1)]
+        self._line = torch.tensor([weight / sum(line) for weight in line])
         self._closed = closed
         self._beyond: tuple[Tensor, Tensor] | None = None
 
@@ -50,8 +49,7 @@ class LowPass:
         return planes.reshape(latents.shape)
 
     def _padded(self, side: int, closed: bool) -> Tensor:
-        reach = len(self._places) // 2
-        places = torch.arange(-reach, side + reach)
+        places = torch.arange(-self._reach, side + self._reach)
         return places % side if closed else places.clamp(0, side - 1)
 
 
