@@ -10,6 +10,7 @@ from lib_instantas.denoiser import TiledDenoiser
 from lib_instantas.methods import Request, make_method
 from lib_instantas.settings import Settings
 from small_world.checkpoint import SCALE, Model
+from small_world.precision import autocast
 from small_world.schedule import alphas_cumprod, ddim, times_of
 from small_world.train_unet import text_features
 
@@ -52,7 +53,7 @@ def _paint(model: Model, captions: Sequence[str], recipe: Recipe, seed: int) -> 
     samplers: dict[str, Callable[[Predict, Tensor, int], Tensor]] = {"DDIM": ddim, "Euler a": euler_a, "Heun": heun}
     sample = samplers[recipe.sampler]
     latents = sample(_predictor(model, captions, recipe, canvas, seed), noise, recipe.steps)
-    with torch.autocast(device.type, torch.bfloat16):
+    with autocast(device.type):
         pictures = torch.cat([model.autoencoder.decode(z[None] / SCALE).float() for z in latents])
     return pictures.mul(0.5).add(0.5).clamp(0, 1)
 
@@ -67,7 +68,7 @@ def _predictor(model: Model, captions: Sequence[str], recipe: Recipe, canvas: tu
     unet = model.painter.unet
 
     def evaluate(x: Tensor, times: Tensor, context: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with autocast(x.device.type):
             return unet(x.contiguous(memory_format=torch.channels_last), times, context).float()
 
     tiled = None

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from small_world.autoencoder import Autoencoder
+from small_world.precision import autocast
 from small_world.progress import Training, channels_last, on_workers
 
 Loss = Callable[[Autoencoder, Tensor], Tensor]
@@ -96,14 +97,14 @@ def _work(
     while training.running:
         side, rows = next((side, rows) for share, side, rows in LESSONS if training.spent < share * training.budget)
         x = as_input(_crops(files, rows, side, rng), device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16):
+        with autocast(device):
             error = loss(model, x)
         training.update(error)
 
 
 def _crops(files: Sequence[NDArray[np.uint8]], rows: int, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     def crop() -> NDArray[np.uint8]:
-        pictures = files[rng.integers(len(files))]
+        pictures = files[int(rng.integers(len(files)))]
         picture = pictures[rng.integers(len(pictures))]
         y, x = rng.integers(picture.shape[0] - side + 1), rng.integers(picture.shape[1] - side + 1)
         return picture[y : y + side, x : x + side]
@@ -115,7 +116,7 @@ def _crops(files: Sequence[NDArray[np.uint8]], rows: int, side: int, rng: np.ran
 def encode(model: Autoencoder, pictures: Tensor, batch: int = 10) -> Tensor:
     """Return the means of the latents, [N, 4, H/8, W/8], not scaled."""
     device = next(model.parameters()).device.type
-    with torch.autocast(device, torch.bfloat16):
+    with autocast(device):
         parts = [model.moments(part.contiguous(memory_format=torch.channels_last))[0] for part in pictures.split(batch)]
     return torch.cat(parts).float()
 

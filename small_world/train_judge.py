@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from small_world.judge import NOTHING, STRIDE, Judge
+from small_world.precision import autocast
 from small_world.progress import Training, channels_last, on_workers
 from small_world.renderer import centre_of
 from small_world.scene import PLACES, THINGS, TIMES, Scene, random_scene
@@ -101,6 +102,6 @@ def _work(worker: int, judge: Judge, folder: Path, path: Path, minutes: float, d
         if rng.random() < 0.5:
             x, goal = x.flip(3), goal.flip(3)
         x = disturbed(x).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16):
+        with autocast(device):
             loss = loss_of(judge, x, wanted[rows].to(device), goal)
         training.update(loss)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from small_world.crops import crop
+from small_world.precision import autocast
 from small_world.progress import Training, channels_last, on_workers
 from small_world.renderer import centre_of
 from small_world.scene import Scene, describe, random_scene
@@ -150,7 +151,7 @@ def _work(
         text = torch.where(torch.rand(batch, 1, device=device) < DROPOUT, empty, text)
         latest = torch.tensor([STEPS] * (batch - close) + [CROPS_UNTIL] * close, device=device)
         times = (torch.rand(batch, device=device) * latest).long()
-        with torch.autocast(device, torch.bfloat16):
+        with autocast(device):
             loss = loss_of(model, latents, times, text, weights)
         training.update(loss)
 

@@ -24,6 +24,7 @@ from lib_instantas.hosts.checkpoints import load_pipeline
 from lib_instantas.hosts.staging import native_of
 from lib_instantas.hosts.standalone import Generator
 from lib_instantas.tiling import LATENT_SCALE, Size
+from small_world.precision import autocast
 from small_world.progress import channels_last, keep_memory
 
 OWN_PICTURES = 8
@@ -114,7 +115,7 @@ class Easel:
         paint = panorama if order.variant.peer else painted
         clock = time.perf_counter if self.device == "cuda" else time.process_time
         started = clock()
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+        with autocast(torch.device(self.device).type):
             picture = paint(self.pipeline, order, self.guidance)
         return picture, clock() - started
 

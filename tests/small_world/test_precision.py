@@ -1,0 +1,19 @@
+"""Training takes bfloat16 only where the hardware computes with it."""
+
+import pytest
+import torch
+
+from small_world import precision
+
+
+@pytest.mark.parametrize(("has_it", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_processor_computes_in_what_it_has(monkeypatch, has_it, dtype):
+    monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: has_it)
+    with precision.autocast("cpu"):
+        assert torch.nn.Linear(4, 4)(torch.ones(2, 4)).dtype == dtype
+
+
+def test_this_processor_is_asked():
+    with precision.autocast("cpu"):
+        half = torch.nn.Linear(4, 4)(torch.ones(2, 4)).dtype == torch.bfloat16
+    assert half == torch.ops.mkldnn._is_mkldnn_bf16_supported()
