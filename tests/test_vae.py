@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from vae_models import diffusers_autoencoder, ldm_autoencoder
 
-from lib_instantas.vae import Interrupted, Options, UnsupportedAutoencoder, tiled, tiled_decoder, tiled_encoder
+from lib_instantas.vae import Interrupted, Options, UnsupportedAutoencoder, layers, tiled, tiled_decoder, tiled_encoder
 from lib_instantas.vae.fast import fused
+from lib_instantas.vae.layers import Attention
 from lib_instantas.vae.maps import grid
 from lib_instantas.vae.network import decoder_layers, map_bytes
 
@@ -176,6 +177,24 @@ def test_an_interrupt_acts_between_tiles_and_stops_at_once(autoencoder: Any) -> 
     with pytest.raises(Interrupted):
         tiled_decoder(autoencoder.decoder, options)(latents(16, 16))
     assert len(tiles) == 5
+
+
+def test_attention_on_a_processor_goes_block_by_block(autoencoder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A picture of 4096x4096 has 262,144 places that all look at each other: minutes in which nothing else can be done.
+    blocks, z = 8, latents(16, 16)
+    monkeypatch.setattr(layers, "CPU_QUERIES", 16 * 16 // blocks)
+    expected = autoencoder.decoder(z)
+    steps: list[int] = []
+    options = Options(tile=4096, progress=lambda done, _: steps.append(done))
+    assert mean_error(tiled_decoder(autoencoder.decoder, options)(z), expected) < 3e-6
+    assert len(steps) == len(decoder_layers(autoencoder.decoder)) - 1 + blocks
+
+
+def test_a_look_at_everything_counts_in_the_work() -> None:
+    attention = next(layer for layer in decoder_layers(ldm_autoencoder().decoder) if isinstance(layer, Attention))
+    small, large = (attention.multiplications(size, size) for size in ((8, 8), (16, 16)))
+    pairs = 2 * attention.channels * 64**2
+    assert large - 4 * small == (16 - 4) * pairs
 
 
 def test_other_networks_are_refused_by_name() -> None:

@@ -64,11 +64,11 @@ class Fused(Layer):
         """Values per pixel of the output that a tile has in memory at its widest."""
         return max(layer.channels for layer in self.layers)
 
-    def multiplications(self, size: Size) -> int:
-        """What `size` pixels of output take, without the halo."""
+    def multiplications(self, size: Size, map_size: Size) -> int:
+        """What `size` pixels of an output of `map_size` take, without the halo."""
         per_pixel, scale = Fraction(0), Fraction(1)
         for layer in reversed(self.layers):
-            per_pixel += layer.multiplications((1, 1)) / scale**2
+            per_pixel += layer.multiplications((1, 1), (1, 1)) / scale**2
             scale *= layer.scale
         return size[0] * size[1] * round(per_pixel)
 

@@ -59,9 +59,13 @@ class Layer:
         """Values per pixel that a tile has in memory beside its input."""
         return self.channels
 
-    def multiplications(self, size: Size) -> int:
-        """What `size` pixels of output take."""
+    def multiplications(self, size: Size, map_size: Size) -> int:
+        """What `size` pixels of an output of `map_size` take."""
         return size[0] * size[1] * sum(weight.numel() for module in self.modules for weight in module.parameters())
+
+    def most_pixels(self, before: Map, work: Workspace) -> int:
+        """How many pixels of output a tile may have."""
+        return max(1, work.elements // max(before.channels, self.width))
 
     def out_size(self, size: Size) -> Size:
         """The size of the map it writes."""
@@ -186,6 +190,16 @@ class Attention(Layer):
     def width(self) -> int:
         """Queries, attended values, and what is made of them."""
         return 4 * self.channels
+
+    def multiplications(self, size: Size, map_size: Size) -> int:
+        """The projections, and each pixel's look at every other."""
+        pairs = size[0] * size[1] * map_size[0] * map_size[1]
+        return super().multiplications(size, map_size) + 2 * self.channels * pairs
+
+    def most_pixels(self, before: Map, work: Workspace) -> int:
+        """No more than one block of queries on a CPU, where a large map takes minutes: between tiles one can stop."""
+        most = super().most_pixels(before, work)
+        return min(most, CPU_QUERIES) if work.device.type == "cpu" else most
 
     def prepare(self, before: Map, work: Workspace) -> tuple[Tensor, Tensor]:
         """The keys and values of all pixels, `[batch, heads, pixels, channels / heads]`, unordered."""

@@ -280,7 +280,7 @@ def workspace(
     """For taking a map `[batch, channels, height, width]` through these layers in tiles of so many values."""
     size = (source.shape[-2], source.shape[-1])
     sizes = output_sizes(layers, size)
-    total = sum(layer.multiplications(after) for layer, after in zip(layers, sizes, strict=True))
+    total = sum(layer.multiplications(after, after) for layer, after in zip(layers, sizes, strict=True))
     needed = source.shape[0] * map_bytes(layers, size, source.element_size())
     store = store_for(needed, options.store, source.device)
     return Workspace(options, recovery, source.device, store, source.dtype, elements, total)

@@ -67,8 +67,7 @@ class Pass:
 
     def run(self) -> Map:
         """All tiles, row by row, none larger than there is memory for."""
-        widest = max(self.before.channels, self.layer.width)
-        tiles = grid(self.after.size, max(1, self.work.elements // widest))
+        tiles = grid(self.after.size, self.layer.most_pixels(self.before, self.work))
         if self.work.options.processes.alone:
             self._reserve(tiles)
             self._make(tiles)
@@ -119,7 +118,7 @@ class Pass:
                 continue
             made.append((part, check))
             if dtype is None:
-                self.work.advance(self.layer.multiplications(part.size))
+                self.work.advance(self.layer.multiplications(part.size, self.after.size))
         return made
 
     def _attempt(self, tile: Box, dtype: torch.dtype | None) -> Tensor | None:
@@ -217,7 +216,7 @@ class Pass:
         if self.after.norm is not None:
             share_moments(self.after.norm, self.work)
         others = [tile for stretch in stretches if stretch is not mine for tile in stretch]
-        self.work.advance(sum(self.layer.multiplications(tile.size) for tile in others))
+        self.work.advance(sum(self.layer.multiplications(tile.size, self.after.size) for tile in others))
 
     def _read_by(self, tiles: list[Box]) -> Iterator[Reading]:
         """What these tiles read of the main map (0) and of the path around (1)."""
