@@ -121,7 +121,7 @@ class StandalonePage:
             self._add("method")
             self._add("enabled", value=True)
         placed = {"enabled", "method", *CARRIED, *(name for row in (*COMPOSE, *DETAILS) for name in row)}
-        with gr.Accordion("Compose first", open=False, elem_id=f"{PREFIX}_compose_details"):
+        with gr.Accordion("Two stages", open=False, elem_id=f"{PREFIX}_compose_details"):
             self._add_rows(COMPOSE)
         with gr.Accordion("Tiles and how they move", open=False, elem_id=f"{PREFIX}_details"):
             self._add_rows((*DETAILS, *((name,) for name in names() if name not in placed)))

@@ -111,3 +111,19 @@ def test_nothing_is_left_behind(painter: Client) -> None:  # noqa: F811
 def test_without_a_picture_it_says_that_it_has_no_effect(painter: Client) -> None:  # noqa: F811
     text = done(painter.txt2img({"enabled": True, "fidelity": 1.0}, **FIELDS, **SIDES))
     assert "fidelity has no effect in txt2img" in text
+
+
+@pytest.mark.parametrize(("fill", "acts"), [(1, True), (2, False), (3, False)])
+def test_a_masked_part_without_a_picture_is_not_held_and_that_is_said(
+    painter: Client,  # noqa: F811
+    fill: int,
+    acts: bool,
+) -> None:
+    from client import encoded
+
+    mask = Image.new("L", (512, 320), 0)
+    mask.paste(255, (128, 64, 384, 256))
+    fields = {"mask": encoded(mask), "inpainting_fill": fill}
+    without, held = (made(painter, strength, **fields) for strength in (0, 1))
+    assert (difference(without.images[0], held.images[0]) > 0.5) == acts
+    assert ("fidelity has no effect where the masked part is filled" in done(held)) != acts
