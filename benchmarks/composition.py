@@ -8,6 +8,7 @@ things       mean number of things seen where the prompt names one (`benchmarks.
 place_tall   share of pictures whose place the judge names right, looking at the whole picture
 seam         step across the lines of a resting grid over the step elsewhere, along the longer axis; 1 means no seam
 grain        how far pixels lie from the mean around them where the picture is smooth, in 0..255
+mottle       how noisy the colours of cells of 8x8 pixels are, in 0..255: noise left in latents, which no grain shows
 detail       the same where it is not smooth
 whole        Frechet distance of whole pictures, shrunk to the model's own area, to drawn scenes of that ratio, in the
              judge's features: the model has no pictures of its own of these ratios to compare with. Of 8 pictures it
@@ -40,7 +41,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.horizons import has_one_horizon
-from benchmarks.measures import bootstrap, detail, frechet, grain, interval, object_count, prompt_score, seam
+from benchmarks.measures import bootstrap, detail, frechet, grain, interval, mottle, object_count, prompt_score, seam
 from benchmarks.quality import scenes
 from benchmarks.report import arguments, progress
 from lib_instantas.composition import own_size
@@ -90,7 +91,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "direct": {"method": "direct"},
 }
 PLAIN = "tiles from noise"
-PAIRED = ("one_horizon", "things", "place_tall", "grain", "detail")
+PAIRED = ("one_horizon", "things", "place_tall", "grain", "mottle", "detail")
 FIRST_STAGES = {"first stage": False, "first stage, LoRA": True}
 """Whether the ratio LoRA takes part."""
 QUICK = (PLAIN, "two stages", "two stages, both LoRAs")
@@ -243,6 +244,7 @@ def figures(row: Row, bare: Sequence[Scene], named: Sequence[Scene]) -> tuple[Fi
         "things": torch.cat(counted).float(),
         "place_tall": prompt_score(judge, pictures, bare).place,
         "grain": grain(pictures),
+        "mottle": mottle(pictures),
         "detail": detail(pictures),
     }
     together = {
@@ -336,7 +338,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"rows": table}))
         return
-    columns = ("one_horizon", "things", "place_tall", "whole", "seam", "grain", "detail", "cost")
+    columns = ("one_horizon", "things", "place_tall", "whole", "seam", "grain", "mottle", "detail", "cost")
     print(f"{'':>54}" + "".join(f"{name:>13}" for name in columns))
     for line in table:
         label = f"{line['variant']} {line['canvas']}"

@@ -17,6 +17,9 @@ from small_world.train_judge import labels
 CELL = 8
 """Image pixels to a latent pixel: the decoder makes a small step at each multiple, and tile borders lie on some."""
 
+MEDIAN_OF_NOISE = 0.6745
+"""The median of |x| where x is normal noise of deviation 1."""
+
 
 @dataclass(frozen=True)
 class Seam:
@@ -157,6 +160,19 @@ def _blocks(pictures: Tensor, block: int) -> tuple[Tensor, Tensor]:
     highest, lowest = F.max_pool2d(coarse, 2), -F.max_pool2d(-coarse, 2)
     drawing = (highest - lowest).mean(1).flatten(1)
     return F.avg_pool2d(fine, block).flatten(1), drawing <= drawing.median(1, keepdim=True).values
+
+
+def mottle(pictures: Tensor) -> Tensor:
+    """How noisy the colours of latent pixels are, [B] in 0..255: the deviation of noise among cells of 8x8 pixels.
+
+    Grain looks at neighbouring pixels and does not see it. A second difference over 3x3 cells, which flat colours and
+    slopes do not move (Immerkaer 1996, "Fast Noise Variance Estimation"), and of it the median: what is drawn is less
+    than half of a picture.
+    """
+    cells = F.avg_pool2d(pictures, CELL).flatten(0, 1)[:, None]
+    line = torch.tensor([1.0, -2.0, 1.0], device=pictures.device)
+    second = F.conv2d(cells, torch.outer(line, line)[None, None] / 6).abs().flatten(1)
+    return 255 * (second.median(1).values / MEDIAN_OF_NOISE).unflatten(0, (-1, pictures.shape[1])).mean(1)
 
 
 def squared_mmd(a: Tensor, b: Tensor) -> float:

@@ -27,7 +27,7 @@ from benchmarks.composition import (
     whole,
 )
 from benchmarks.horizons import has_one_horizon, horizons
-from benchmarks.measures import detail, grain
+from benchmarks.measures import detail, grain, mottle
 from benchmarks.quality import scenes
 from lib_instantas.hosts.diffusers_background import StagePrompts
 from lib_instantas.hosts.staging import Stages, Watcher
@@ -77,6 +77,23 @@ def test_grain_is_that_of_the_smooth_half() -> None:
     assert values[2] / values[1] == pytest.approx(2, rel=0.1)
     expected = 255 * 0.05 * (8 / 9) ** 0.5 * (2 / torch.pi) ** 0.5
     assert float(values[1]) == pytest.approx(float(expected), rel=0.15)
+
+
+def test_mottle_is_the_noise_of_cells_and_nothing_else() -> None:
+    ramp = torch.linspace(0.2, 0.8, 256).expand(3, 256, 256)
+    cells = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    noise = 0.03 * F.interpolate(cells[None], scale_factor=8)[0]
+    fine = 0.03 * torch.randn(3, 256, 256, generator=torch.Generator().manual_seed(1))
+    scene = drawn(EVERY[0], (256, 256))
+    flat, noisy, twice, grainy, plain, on_it = mottle(
+        torch.stack([ramp, ramp + noise, ramp + 2 * noise, ramp + fine, scene, scene + noise])
+    )
+    assert flat < 0.05
+    assert float(noisy) == pytest.approx(255 * 0.03, rel=0.1)
+    assert float(twice) == pytest.approx(2 * 255 * 0.03, rel=0.1)
+    assert grainy < noisy / 6
+    assert plain < 0.1 * on_it
+    assert float(on_it) == pytest.approx(255 * 0.03, rel=0.2)
 
 
 def test_two_stages_compute_less_than_tiles_from_noise(tmp_path: Path) -> None:
