@@ -2,12 +2,13 @@
 
 For fixed prompts and seeds, every variant paints panoramas of 1024x256 (one tiled axis) and squares of 512x512 (two).
 Reported for each: seam where the lines of a resting grid are (`seam`; `worst` line) and where the grid stood in the
-last quarter of the run (`last`), colour drift along the longer axis, share of 256x256 crops whose place and time are
-the prompt's (`crops`), Frechet distance of crops to drawn native pictures of the same scenes in the judge's features
-(`fid_w`; the model's own pictures are measured in the same way), all on prompts that name no thing, whose edges would
-drown the seams; and, on half as many prompts with a thing, how many are painted (`things`). `_ci` is half of a 95 %
-interval over pictures. `--sheets DIR` also writes a contact sheet for each canvas; `--full` adds Euler a and 50 steps
-for the variants that decide the defaults, `--few` 4, 6 and 8 steps, `--held` Heun's method with a grid moved or held.
+last quarter of the run (`last`), noise as wide as a latent pixel (`mottle`), colour drift along the longer axis, share
+of 256x256 crops whose place and time are the prompt's (`crops`), Frechet distance of crops to drawn native pictures of
+the same scenes in the judge's features (`fid_w`; the model's own pictures are measured in the same way), all on
+prompts that name no thing, whose edges would drown the seams; and, on half as many prompts with a thing, how many are
+painted (`things`). `_ci` is half of a 95 % interval over pictures. `--sheets DIR` also writes a contact sheet for each
+canvas; `--full` adds Euler a and 50 steps for the variants that decide the defaults, `--few` 4, 6 and 8 steps,
+`--held` Heun's method with a grid moved or held.
 """
 
 import json
@@ -25,7 +26,17 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.images import drawn, features_of, native_crops, together
-from benchmarks.measures import CELL, bootstrap, colour_drift, frechet, interval, object_count, prompt_score, seam
+from benchmarks.measures import (
+    CELL,
+    bootstrap,
+    colour_drift,
+    frechet,
+    interval,
+    mottle,
+    object_count,
+    prompt_score,
+    seam,
+)
 from benchmarks.painting import Recipe, paint
 from benchmarks.report import arguments, progress
 from lib_instantas.methods import Request, make_method
@@ -144,12 +155,13 @@ def fid_w(judge: Judge, pictures: Tensor, chosen: list[Scene]) -> dict[str, floa
 
 
 def assess(judge: Judge, pictures: Tensor, chosen: list[Scene], size: tuple[int, int]) -> dict[str, float]:
-    """Return seams, colour drift and prompt score of pictures without things."""
+    """Return seams, noise, colour drift and prompt score of pictures without things."""
     axis_lines = {"x": range(NATIVE, size[1], NATIVE), "y": range(NATIVE, size[0], NATIVE)}
     seams = {axis: [*lines] for axis, lines in axis_lines.items() if lines}
     per_axis = [seam(pictures, lines, axis) for axis, lines in seams.items()]
     figures = {"seam": max(s.mean for s in per_axis), "worst": max(s.worst for s in per_axis)}
     figures["seam_ci"] = bootstrap(lambda rows: max(seam(pictures[rows], seams[a], a).mean for a in seams), len(chosen))
+    figures["mottle"], figures["mottle_ci"] = interval(mottle(pictures))
     figures["drift"], figures["drift_ci"] = interval(colour_drift(pictures, drawn(_others(chosen), size)))
     crops = native_crops(pictures)
     each = len(crops) // len(chosen)
@@ -275,7 +287,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"native": native, "rows": rows}))
         return
-    columns = ("seam", "worst", "last", "drift", "crops", "fid_w", "things")
+    columns = ("seam", "worst", "last", "mottle", "drift", "crops", "fid_w", "things")
     print(f"{'':>44}" + "".join(f"{name:>10}" for name in columns))
     for row in rows:
         print(f"{row['label']:>44}" + "".join(f"{row[name]:10.3f}" for name in columns))
