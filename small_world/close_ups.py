@@ -1,24 +1,21 @@
 """Teaches the shipped model squares of larger scenes, and writes what it learnt as a LoRA for the second of two stages.
 
-It begins with what the shipped LoRA knows of them; the shipped weights stay as they are. It goes on where it was
-interrupted: give the same folder and minutes again.
+The shipped weights stay as they are. It goes on where it was interrupted: give the same folder and minutes again.
 """
 
 import logging
 from pathlib import Path
 
-from small_world import CHECKPOINT, CLOSE_UPS_LORA, train_unet
+from small_world import CHECKPOINT, train_unet
 from small_world.checkpoint import Model, load, save
 from small_world.dataset import crops, scenes
-from small_world.difference import add, write
+from small_world.difference import write
 from small_world.encode import encode_all
 from small_world.progress import Training, channels_last, keep_memory
-from small_world.train_unet import CROPS_UNTIL, Diet, Painter
+from small_world.train_unet import Painter
 
 LOGGER = logging.getLogger(__name__)
 RATE = 3e-4
-DIET = Diet(crops=0.75, until=CROPS_UNTIL)
-"""A second stage begins with less noise than CROPS_UNTIL: what is before it is left to the shipped weights."""
 
 
 def train(folder: Path, minutes: float, device: str, pictures: int, workers: int) -> Path:
@@ -33,7 +30,7 @@ def train(folder: Path, minutes: float, device: str, pictures: int, workers: int
         for part in (scenes(folder, pictures, workers=workers), crops(folder, pictures, workers=workers))
     )
     _begin(folder, model, minutes, device)
-    painter = train_unet.train(folder, whole, close, model.tokenizer, minutes, device, parallel, RATE, DIET)
+    painter = train_unet.train(folder, whole, close, model.tokenizer, minutes, device, parallel, RATE)
     taught, output = folder / "taught.safetensors", folder / "close-ups.safetensors"
     save(Model(model.autoencoder, painter, model.tokenizer), taught)
     write(CHECKPOINT, taught, output)
@@ -46,5 +43,4 @@ def _begin(folder: Path, model: Model, minutes: float, device: str) -> None:
         painter = Painter(model.tokenizer)
         channels_last(painter, device)
         painter.load_state_dict(model.painter.state_dict())
-        add(CLOSE_UPS_LORA, painter.unet)
         Training("painter", painter, folder, minutes, RATE).save()

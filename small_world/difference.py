@@ -1,12 +1,9 @@
-"""What a further training changed in the noise predictor, as a LoRA: of each layer's change the nearest of a rank.
-
-And the way back: `add` puts such a LoRA into the weights, so that a training can go on from it.
-"""
+"""What a further training changed in the noise predictor, as a LoRA: of each layer's change the nearest of a rank."""
 
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from small_world.checkpoint import load
@@ -30,7 +27,7 @@ def low_rank(base: UNet, taught: UNet, rank: int = RANK) -> dict[str, Tensor]:
         ends = (1, 1) if module.weight.ndim == 4 else ()
         left, sizes, right = torch.linalg.svd(changed.detach().flatten(1).float(), full_matrices=False)
         root = sizes[:rank].sqrt()
-        name = _name(path)
+        name = f"lora_unet_{path.replace('.', '_')}"
         weights[f"{name}.lora_down.weight"] = (root[:, None] * right[:rank]).reshape(-1, *changed.shape[1:]).half()
         weights[f"{name}.lora_up.weight"] = (left[:, :rank] * root).reshape(-1, len(root), *ends).half()
         weights[f"{name}.alpha"] = torch.tensor(float(len(root))).half()
@@ -45,19 +42,3 @@ def write(base: Path, taught: Path, output: Path, rank: int = RANK) -> None:
         "ss_network_dim": str(rank), "ss_network_alpha": str(rank),
         "ss_network_args": f'{{"conv_dim": "{rank}", "conv_alpha": "{rank}"}}',
     })  # fmt: skip
-
-
-@torch.no_grad()
-def add(lora: Path, unet: UNet) -> None:
-    """Add a LoRA of this kind to the weights, at its full strength."""
-    weights = load_file(lora)
-    for path, module in unet.named_modules():
-        if (up := weights.get(f"{_name(path)}.lora_up.weight")) is not None:
-            down = weights[f"{_name(path)}.lora_down.weight"]
-            change = up.flatten(1).float() @ down.flatten(1).float()
-            module.get_parameter("weight").add_(change.reshape(module.get_parameter("weight").shape))
-
-
-def _name(path: str) -> str:
-    """Kohya's name of a layer."""
-    return f"lora_unet_{path.replace('.', '_')}"

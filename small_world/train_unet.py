@@ -35,18 +35,11 @@ LEAST = 0.25
 """Least weight of the error at a time. Without it the cleanest time counts a two-hundredth of a noisy one, and
 the model shipped leaves 0.7 of the noise there: of 0.029 it leaves 0.020; from a time of 50 it comes within 0.013."""
 
+CROPS = 0.5
+"""Share of squares cut from larger scenes (`small_world.crops`) in a batch."""
 CROPS_UNTIL = 700
 """The noisiest time at which they are learnt. Before it a picture's layout is open, and the model goes on making whole
 scenes of its own size; after it a model that finishes an enlarged picture tile by tile sees what it has before it."""
-
-
-@dataclass(frozen=True)
-class Diet:
-    """What a batch is made of: the share of squares cut from larger scenes (`small_world.crops`), and the time before
-    which whole scenes are learnt."""
-
-    crops: float = 0.5
-    until: int = STEPS
 
 
 class Painter(nn.Module):
@@ -123,12 +116,11 @@ def train(
     device: str,
     workers: int,
     rate: float = RATE,
-    diet: Diet = Diet(),
 ) -> Painter:
     """Train for so many minutes on the latents of scenes and of squares, both from 0 on; return the averaged model."""
     model = Painter(tokenizer)
     channels_last(model, device)
-    on_workers(_work, workers, model, folder, whole, crops, tokenizer, minutes, device, rate, diet)
+    on_workers(_work, workers, model, folder, whole, crops, tokenizer, minutes, device, rate)
     model.load_state_dict(torch.load(folder / "painter.pt", map_location=device, weights_only=True)["averaged"])
     return model.eval().requires_grad_(False)
 
@@ -143,7 +135,6 @@ def _work(
     minutes: float,
     device: str,
     rate: float,
-    diet: Diet,
 ) -> None:
     training = Training("painter", model, folder, minutes, rate, worker)
     scenes = [random_scene(seed) for seed in range(len(np.load(whole, mmap_mode="r")))]
@@ -152,13 +143,13 @@ def _work(
     parts = lessons(crops, [one.scene for one in squares], [one.centre for one in squares], tokenizer, device)
     empty = tokenize(tokenizer, [""]).to(device)
     batch = 16 if device == "cpu" else 256
-    close = round(diet.crops * batch)
+    close = round(CROPS * batch)
     torch.manual_seed(1000 * training.step + worker)
     while training.running:
         drawn = zip(pictures.some(batch - close), parts.some(close), strict=True)
         latents, text, weights = (torch.cat(both) for both in drawn)
         text = torch.where(torch.rand(batch, 1, device=device) < DROPOUT, empty, text)
-        latest = torch.tensor([diet.until] * (batch - close) + [CROPS_UNTIL] * close, device=device)
+        latest = torch.tensor([STEPS] * (batch - close) + [CROPS_UNTIL] * close, device=device)
         times = (torch.rand(batch, device=device) * latest).long()
         with autocast(device):
             loss = loss_of(model, latents, times, text, weights)
