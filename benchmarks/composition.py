@@ -8,7 +8,7 @@ things       mean number of things seen where the prompt names one (`benchmarks.
 place_tall   share of pictures whose place the judge names right, looking at the whole picture
 seam         step across the lines of a resting grid over the step elsewhere, along the longer axis; 1 means no seam
 grain        how far pixels lie from the mean around them where the picture is smooth, in 0..255
-mottle       how noisy the colours of cells of 8x8 pixels are, in 0..255: noise left in latents, which no grain shows
+mottle       how noisy the colours of cells of 8x8 pixels are, in 0..255; grain does not see that
 detail       the same where it is not smooth
 whole        Frechet distance of whole pictures, shrunk to the model's own area, to drawn scenes of that ratio, in the
              judge's features: the model has no pictures of its own of these ratios to compare with. Of 8 pictures it
